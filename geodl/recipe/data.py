@@ -1,0 +1,178 @@
+"""The `data` section of recipes: what is learnt from, how it is paired, split and varied."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from geodl.recipe.sections import Section, paths
+
+__all__ = ("Augment", "ClassEntry", "Data", "Split", "Where")
+
+Where = str | list[str] | dict[str, str] | None
+"""A file, a folder, a glob, a list of these, or a mapping of band names to the files of one scene."""
+
+
+class ClassEntry(Section):
+    """One class of a label raster or vector."""
+
+    value: int = Field(ge=0, le=255)
+    """Value in label rasters and maps."""
+    name: str
+    colour: str | None = Field(default=None, pattern=r"^#[0-9a-fA-F]{6}$")
+    """`#rrggbb`; null: from the label file's colour table or geodl's palette."""
+
+
+class Split(Section):
+    """How data is cut into training, validation and test parts."""
+
+    by: Literal["auto", "blocks", "file", "group", "feature", "none"] = "auto"
+    """Blocks of pixels, whole files, groups of files by `pattern`, or single polygons (`feature`); auto: by file from
+    five scenes on, else blocks."""
+    validation: float = Field(default=0.2, ge=0, lt=1)
+    """Fraction held out to choose the best epoch."""
+    test: float = Field(default=0.0, ge=0, lt=1)
+    """Fraction that is only reported."""
+    folds: int | None = Field(default=None, ge=2)
+    """Number of cross-validation folds; takes the place of `validation`."""
+    fold: int | None = Field(default=None, ge=0)
+    """Fold that is held out, from 0; alone it means one of 5."""
+    block: int | None = Field(default=None, ge=1)
+    """Side of a block in pixels; null: several patches, so that enough blocks fit."""
+    buffer: int | None = Field(default=None, ge=0)
+    """Pixels around held-out areas that training may not touch; null: one patch."""
+    pattern: str | None = None
+    """Regular expression on the scene's name; its groups, joined, are what is kept together."""
+    divide: int | None = Field(default=None, ge=1)
+    """Numbers captured by `pattern` are floor-divided by this: tiles of one parent stay together."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_group(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else _checked_pattern(pattern)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _five_folds(cls, content: Any) -> Any:
+        alone = isinstance(content, dict) and content.get("fold") is not None and content.get("folds") is None
+        return {**content, "folds": 5} if alone else content
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.fold is not None and self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"expected fold from 0 to {self.folds - 1} of {self.folds} folds. Received: {self.fold}.")
+        if self.validation + self.test >= 1:
+            raise ValueError(f"expected validation + test below 1. Received: {self.validation} + {self.test}.")
+        if self.by == "group" and self.pattern is None:
+            raise ValueError("`by: group` needs `pattern`, a regular expression whose group is what is kept together.")
+        return self
+
+
+class Augment(Section):
+    """Random changes of training samples; image, labels and mask change alike."""
+
+    flips: bool = True
+    """Mirror left–right and up–down."""
+    rotations: bool = True
+    """Turn by multiples of 90°."""
+    scale: list[float] = Field(default=[1.0, 1.0], min_length=2, max_length=2)
+    """Least and greatest zoom factor."""
+    brightness: float = Field(default=0.0, ge=0)
+    """Standard deviation of an offset per band, in the band's training standard deviations."""
+    contrast: float = Field(default=0.0, ge=0)
+    """Standard deviation of the logarithm of a factor around the band's training mean."""
+    noise: float = Field(default=0.0, ge=0)
+    """Standard deviation of white noise, in the band's training standard deviations."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, content: Any) -> Any:
+        return {"flips": False, "rotations": False} if content is None or content is False else content
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, scale: list[float]) -> list[float]:
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"expected [least, greatest] with 0 < least ≤ greatest. Received: {scale}.")
+        return scale
+
+
+class Data(Section):
+    """What is learnt from. Relative paths are relative to the folder in which geodl is run, in recipes too."""
+
+    images: Where = paths("Scenes: a file, a folder, a glob, a list, or {band: file} for the bands of one scene.")
+    labels: Where = paths("Label rasters on the grids of the images, or polygons in any CRS.")
+    sequences: Where = paths("Image sequences, such as radar composites.")
+    series: Where = paths("Tables of time series.")
+    trajectories: Where = paths("Tables of states over time.")
+    dataset: str | None = None
+    """Name of a data set card, instead of files."""
+    stack: Literal["bands"] | None = None
+    """`bands`: the files of a folder or glob are the bands of one scene; null: they are many scenes."""
+    bands: Literal["auto"] | list[str] = "auto"
+    """Names of the bands used, in this order; auto: all bands of the first scene."""
+    classes: Literal["auto"] | list[str] | dict[int, str] | list[ClassEntry] = "auto"
+    """Names (of values 0, 1, 2, …), {value: name}, or entries of value, name and colour; auto: the values found."""
+    label_column: str | None = None
+    """Column of label polygons that holds the class; null: the only one that can."""
+    ignore_label: int | None = None
+    """Value in label rasters that means unlabelled, besides their nodata value."""
+    match: str = "auto"
+    """How images find their labels: `stem` (same file name), `place` (where they lie), a regular expression whose group
+    is common to both names, or `auto`."""
+    patch: Literal["auto"] | int = "auto"
+    """Side of training samples in pixels."""
+    sampling: Literal["balanced", "random", "grid"] = "balanced"
+    """Where training samples are taken: each class equally often, anywhere with labels, or on a regular grid."""
+    split: Literal["auto", "train", "validation", "test"] | Split = "auto"
+    """How to split; or, to evaluate, the part to use."""
+    augment: Augment = Augment()
+    """Random changes of training samples; null: none."""
+
+    @field_validator("images", "labels", "sequences", "series", "trajectories", mode="before")
+    @classmethod
+    def _home(cls, where: Any) -> Any:
+        if isinstance(where, dict):
+            return {band: cls._home(path) for band, path in where.items()}
+        if isinstance(where, list):
+            return [cls._home(path) for path in where]
+        return str(Path(where).expanduser()) if isinstance(where, str) and where.startswith("~") else where
+
+    @field_validator("bands")
+    @classmethod
+    def _distinct(cls, bands: list[str] | str) -> list[str] | str:
+        if isinstance(bands, list) and (not bands or len(set(bands)) < len(bands)):
+            raise ValueError(f"expected 'auto' or different band names. Received: {bands}.")
+        return bands
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _int_values(cls, classes: Any) -> Any:
+        if isinstance(classes, dict):
+            return {int(k) if isinstance(k, str) and k.isdecimal() else k: name for k, name in classes.items()}
+        return classes
+
+    @field_validator("patch")
+    @classmethod
+    def _large_enough(cls, patch: int | str) -> int | str:
+        if isinstance(patch, int) and patch < 8:
+            raise ValueError(f"expected 'auto' or at least 8 pixels. Received: {patch}.")
+        return patch
+
+    @field_validator("match")
+    @classmethod
+    def _pattern(cls, match: str) -> str:
+        return match if match in ("auto", "stem", "place") else _checked_pattern(match)
+
+
+def _checked_pattern(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}. Received: {pattern!r}.") from error
+    if not groups:
+        raise ValueError(f"expected a regular expression with a group, such as '(.*)_S2'. Received: {pattern!r}.")
+    return pattern
