@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import shapely
 from affine import Affine
 from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
+from shapely import affinity
 
 from geodl.contract import Band
+from geodl.errors import BandMismatch
 
-__all__ = ("Grid", "Source", "Window")
+__all__ = ("Grid", "Source", "Window", "decode", "find_bands", "is_nodata", "name_bands", "open_source")
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Grid:
     @property
     def unit(self) -> str:
         """Unit of the CRS: `metre`, `degree`, …; empty without CRS."""
-        return "" if self.crs is None else self.crs.axis_info[0].unit_name
+        return self.crs.axis_info[0].unit_name if self.crs is not None and self.crs.axis_info else ""
 
     @property
     def window(self) -> Window:
@@ -71,7 +78,7 @@ class Grid:
         Returns:
             None where they are the same, else what differs (`CRS`, `size` or `transform`), this grid's and the other's.
         """
-        if self.crs != other.crs:
+        if not _same_crs(self.crs, other.crs):
             return "CRS", self.crs and self.crs.to_string(), other.crs and other.crs.to_string()
         if self.shape != other.shape:
             return "size (height, width)", self.shape, other.shape
@@ -82,14 +89,28 @@ class Grid:
         return None
 
     @cached_property
-    def lonlat_footprint(self) -> shapely.Polygon:
-        """Outline in longitude and latitude (EPSG:4326), densified; empty polygon without CRS."""
+    def lonlat_footprint(self) -> shapely.Geometry:
+        """Outline in longitude and latitude (EPSG:4326), densified, cut at the antimeridian.
+
+        Empty where there is none: without CRS, or with one that is not of the Earth.
+        """
         if self.crs is None:
             return shapely.Polygon()
         edge = max(self.resolution) * max(self.shape) / 16
-        outline = shapely.segmentize(self.footprint(), edge)
-        to_lonlat = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
-        return shapely.transform(outline, lambda xy: np.column_stack(to_lonlat.transform(xy[:, 0], xy[:, 1])))
+        outline = shapely.get_coordinates(shapely.segmentize(self.footprint(), edge))
+        try:
+            to_lonlat = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
+            longitude, latitude = to_lonlat.transform(outline[:, 0], outline[:, 1])
+        except ProjError:
+            return shapely.Polygon()
+        if not (np.isfinite(longitude).all() and np.isfinite(latitude).all()):
+            return shapely.Polygon()
+        unwrapped = np.unwrap(longitude, period=360)
+        goes_round_a_pole = abs(unwrapped[-1] - unwrapped[0]) > 1
+        shape = shapely.Polygon(np.column_stack([longitude if goes_round_a_pole else unwrapped, latitude]))
+        world = shapely.box(-180, -90, 180, 90)
+        turned = [affinity.translate(shape, turn) for turn in (-360, 0, 360)]
+        return shapely.union_all(shapely.intersection(turned, world))
 
 
 class Source(ABC):
@@ -142,3 +163,111 @@ class Source(ABC):
     @abstractmethod
     def select(self, names: tuple[str, ...]) -> Source:
         """Returns the same source with these bands in this order. Raises `BandMismatch` where one is missing."""
+
+    def rename(self, names: Sequence[str]) -> Source:
+        """Returns the same source with other names for its bands, one for each."""
+        other = copy.copy(self)
+        other.bands = tuple(replace(band, name=name) for band, name in zip(self.bands, names, strict=True))
+        return other
+
+
+_AnySource = TypeVar("_AnySource", bound=Source)
+
+
+def open_source(thing: Any, *, name: str | None = None, bands: Sequence[str] | None = None) -> Source:
+    """Opens whatever holds one scene.
+
+    Args:
+        thing: a path, a mapping of band names to paths, a list of paths (each a band or several), an `xarray.DataArray`
+            or `Dataset`, an array of shape (height, width[, band]), or a `Source`, which is returned as it is.
+        name: name of the scene; default: from the file's stem.
+        bands: the bands to take, in this order; default: all. A source whose bands have no names takes these.
+
+    Returns:
+        The source. Nothing but the header has been read.
+
+    Raises:
+        SourceUnreadable: the thing is missing, damaged, or of a kind that cannot be read.
+        BandMismatch: one of `bands` is missing.
+        GridMismatch: the files of one scene do not lie on one grid.
+    """
+    if isinstance(thing, Source):
+        return thing if bands is None else thing.select(tuple(bands))
+    if isinstance(thing, (str, os.PathLike, Mapping, list, tuple)) and not hasattr(thing, "dims"):
+        from geodl.data.raster import open_raster
+
+        return open_raster(thing, name=name, bands=bands)  # type: ignore[arg-type]
+    from geodl.data.cube import open_cube
+
+    return open_cube(thing, name=name, bands=bands)
+
+
+def find_bands(where: object, bands: Sequence[Band], names: Sequence[str]) -> list[int]:
+    """Returns the positions of the bands called `names`. Raises `BandMismatch`, about `where`, if one is missing."""
+    positions = {band.name: k for k, band in enumerate(bands)}
+    if not set(names) <= positions.keys():
+        raise BandMismatch(where, expected=names, received=[band.name for band in bands])
+    return [positions[name] for name in names]
+
+
+def name_bands(source: _AnySource, names: Sequence[str]) -> _AnySource:
+    """Selects bands by name or, where as many bands have no names of their own (`band_1`, …), gives them these."""
+    own = [band.name for band in source.bands]
+    nameless = own == [f"band_{k}" for k in range(1, len(own) + 1)]
+    if nameless and len(set(names)) == len(own) and not set(names) <= set(own):
+        return cast("_AnySource", source.rename(names))
+    return cast("_AnySource", source.select(tuple(names)))
+
+
+def decode(stored: np.ndarray, band: Band) -> np.ndarray:
+    """Turns stored values of one band into physical ones.
+
+    Args:
+        stored: values as the file holds them, any real type and shape.
+        band: its scale, offset and nodata.
+
+    Returns:
+        float32 of the same shape: stored × scale + offset; not-a-number where `stored` is nodata or not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if band.scale == 1 and band.offset == 0:
+            values = stored.astype(np.float32)
+        else:
+            values = (stored * np.float64(band.scale) + band.offset).astype(np.float32)
+    missing = is_nodata(stored, band.nodata)
+    if missing is not None:
+        values[missing] = np.nan
+    if stored.dtype.kind == "f":
+        values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def is_nodata(stored: np.ndarray, nodata: float | None) -> np.ndarray | None:
+    """Finds nodata among stored values, as GDAL does.
+
+    Floating-point values are compared to within two units in the last place, because nodata is written as decimal
+    text in headers. A nodata value that the stored type cannot hold never matches.
+
+    Returns:
+        bool of the shape of `stored`, or None where nothing can match. Nodata that is not finite is left to
+        `numpy.isfinite`.
+    """
+    if nodata is None or not np.isfinite(nodata):
+        return None
+    if stored.dtype.kind == "f":
+        epsilon = 4 * np.finfo(stored.dtype).eps * abs(nodata)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return (stored == nodata) | (np.abs(stored - stored.dtype.type(nodata)) <= epsilon)
+    if stored.dtype.kind == "b":
+        return stored == bool(nodata) if nodata in (0, 1) else None
+    limits = np.iinfo(stored.dtype)
+    if nodata != int(nodata) or not limits.min <= nodata <= limits.max:
+        return None
+    return np.asarray(stored == stored.dtype.type(int(nodata)))
+
+
+def _same_crs(one: CRS | None, other: CRS | None) -> bool:
+    """The order of a CRS's axes is of no matter here: a transform always gives x, then y."""
+    if one is None or other is None:
+        return one is other
+    return one == other or one.equals(other, ignore_axis_order=True)

@@ -1,0 +1,129 @@
+"""Open raster files: one handle per thread and file, a bounded number of them, and GDAL kept quiet."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from geodl.data.files import is_local
+from geodl.errors import SourceUnreadable
+
+__all__ = ("Handle", "reading")
+
+# GDAL's default block cache is 5 % of the machine's memory: out of proportion to the bound on a whole prediction.
+os.environ.setdefault("GDAL_CACHEMAX", "64")
+# What GDAL complains of comes back as an exception; without a handler Python would print it to stderr as well.
+logging.getLogger("rasterio").addHandler(logging.NullHandler())
+
+_GDAL = {
+    # Looks for each sidecar (.aux.xml, .msk, .ovr) by its name, and so finds them, without listing big folders.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
+}
+_MOST_OPEN = 48
+"""Per thread. Data sets have thousands of files; the usual limit of a process is 1,024 (256 on macOS)."""
+
+
+class _Pool(threading.local):
+    """The handles of one thread, the least recently used first."""
+
+    def __init__(self) -> None:
+        self.opened: OrderedDict[int, rasterio.DatasetReader] = OrderedDict()
+        with _LOCK:
+            # A dead thread's handles are closed with its OrderedDict; only living ones are found here.
+            _EVERY.append(weakref.ref(self.opened, _EVERY.remove))
+
+
+_LOCK = threading.RLock()
+_EVERY: list[weakref.ref[OrderedDict[int, rasterio.DatasetReader]]] = []
+_POOL = _Pool()
+_NUMBERS = itertools.count()
+
+
+def _forget(number: int) -> None:
+    # Never closed outright: a thread that is reading keeps its own reference, and the last one gone closes the file.
+    for reference in list(_EVERY):
+        opened = reference()
+        if opened is not None:
+            opened.pop(number, None)
+
+
+class Handle:
+    """A file that each thread opens for itself when it first reads it. Closed with the object, or by `close`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._number = next(_NUMBERS)
+        weakref.finalize(self, _forget, self._number)
+
+    def close(self) -> None:
+        """Closes the file in all threads, as soon as each is done reading; `dataset` opens it again."""
+        _forget(self._number)
+
+    def dataset(self) -> rasterio.DatasetReader:
+        """Returns this thread's open data set. Use it at once and don't keep it.
+
+        Raises:
+            SourceUnreadable: the file is missing, empty, cut short, or no raster.
+        """
+        opened = _POOL.opened
+        dataset = opened.get(self._number)
+        if dataset is None:
+            dataset = _open(self.path)
+            opened[self._number] = dataset
+            while len(opened) > _MOST_OPEN:
+                opened.popitem(last=False)
+        else:
+            opened.move_to_end(self._number)
+        return dataset
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turns GDAL's errors of the block into `SourceUnreadable`."""
+    try:
+        yield
+    except (RasterioError, OSError) as error:
+        cause = str(error.__cause__ or error).strip().rstrip(".")
+        raise SourceUnreadable(
+            path, f"the file is damaged or cut short ({cause})", advice="Copy or download it again."
+        ) from error
+
+
+def _open(path: str) -> rasterio.DatasetReader:
+    if is_local(path):
+        if os.path.isdir(path):
+            raise SourceUnreadable(path, "it is a folder; one raster file was expected")
+        if not os.path.isfile(path):
+            raise SourceUnreadable(path, "there is no such file")
+        if os.path.getsize(path) == 0:
+            raise SourceUnreadable(path, "the file is empty", advice="Copy or download it again.")
+    try:
+        # Python's filters are shared by all threads, so only one at a time may change them.
+        with _LOCK, warnings.catch_warnings(), rasterio.Env(**_GDAL):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except (RasterioError, OSError) as error:
+        cause = str(error).rstrip(".")
+        if "not recognized as being in a supported file format" in cause:
+            cause = "it is not an image, or of a format that is not known"
+        raise SourceUnreadable(path, cause) from error
+    if dataset.driver == "PNG" and is_local(path) and not _whole_png(path):
+        # libpng's error gets lost in GDAL: the rest of the image would be whatever was in memory.
+        raise SourceUnreadable(path, "the file is cut short", advice="Copy or download it again.")
+    return dataset
+
+
+def _whole_png(path: str) -> bool:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 4096))
+        return b"IEND" in file.read()
