@@ -1,0 +1,75 @@
+"""Mean and standard deviation of the bands over the training area."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from geodl.data.samples import Scene
+from geodl.data.source import Window
+from geodl.data.windows import partition, rectangles, subtract
+from geodl.errors import NoValidPixels
+
+__all__ = ("statistics", "training_windows")
+
+_LOG = logging.getLogger("geodl")
+
+
+def statistics(
+    scenes: Sequence[Scene], *, size: int = 256, most: int = 256, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measures each band over all that training may see, labelled or not; held-out areas and nodata are left out.
+
+    Window by window, merged by Chan, Golub & LeVeque (1983), so that neither memory nor rounding grows with the data.
+
+    Args:
+        scenes: of one data set, with the same bands.
+        size: side of a window, in pixels.
+        most: how many windows with valid pixels are looked at; a random choice where there are more.
+        seed: of that choice.
+
+    Returns:
+        Mean and standard deviation of each band, float64 of shape (bands,), in physical units. The standard deviation
+        of a constant band is given as 1, so that it can be divided by.
+
+    Raises:
+        NoValidPixels: a band has no valid value anywhere.
+    """
+    number, mean, squares = (np.zeros(len(scenes[0].source.bands)) for _ in range(3))
+    seen = 0
+    for scene, window in training_windows(scenes, size, seed):
+        values, valid = scene.source.read(window)
+        values = np.where(valid & np.isfinite(values), values, np.nan).reshape(-1, len(mean)).astype(np.float64)
+        here = (~np.isnan(values)).sum(0)
+        centre = np.nansum(values, 0) / np.maximum(here, 1)
+        both, shift = np.maximum(number + here, 1), centre - mean
+        squares += np.nansum((values - centre) ** 2, 0) + shift**2 * number * here / both
+        mean += shift * here / both
+        number += here
+        seen += bool(here.any())
+        if seen >= most and number.all():
+            break
+    names = [band.name for band in scenes[0].source.bands]
+    if not number.all():
+        empty = ", ".join(name for name, found in zip(names, number, strict=True) if not found)
+        raise NoValidPixels("The training scenes", f"Every pixel of {empty} is nodata")
+    std = np.sqrt(squares / number)
+    constant = std <= 1e-7 * np.abs(mean)
+    if constant.any():
+        which = ", ".join(name for name, same in zip(names, constant, strict=True) if same)
+        _LOG.warning("Band(s) %s have one value all over the training scenes: nothing can be learnt from them.", which)
+    return mean, np.where(constant, 1.0, std)
+
+
+def training_windows(scenes: Sequence[Scene], size: int, seed: int) -> Iterator[tuple[Scene, Window]]:
+    """Yields the windows, of at most `size` pixels a side, that partition the training area, in random order."""
+    areas = [(scene, window) for scene in scenes if scene.split.trains for window in _area(scene, size)]
+    yield from (areas[k] for k in np.random.default_rng(seed).permutation(len(areas)))
+
+
+def _area(scene: Scene, size: int) -> Iterator[Window]:
+    excluded = rectangles(scene.split.excluded)
+    for window in partition(scene.source.grid.window, size):
+        yield from subtract(window, excluded)
