@@ -1,1 +1,70 @@
-"""geodl."""
+"""geodl: Keras models for satellites, radars and climate data.
+
+`train`, `evaluate` and `check` belong to the pipelines, `load` gives a `Predictor`, `models` holds Keras networks.
+All of them are loaded when first used: importing geodl costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geodl import data, losses, metrics, models
+    from geodl.inference.predictor import Predictor
+    from geodl.pipelines import check, evaluate, train
+
+    __version__: str
+
+__all__ = ("__version__", "check", "data", "evaluate", "load", "losses", "metrics", "models", "train")
+
+_WALK = ("train", "evaluate", "check")
+_ROOMS = ("models", "losses", "metrics", "data")
+
+
+def load(path: str | Path) -> Predictor:
+    """Loads a trained network.
+
+    Args:
+        path: folder that `geodl.train` wrote. No code from it is executed.
+
+    Returns:
+        A `Predictor`: maps arrays (`predict`) and files (`predict_file`).
+
+    Raises:
+        BundleError: the folder is no bundle, or a file of it is damaged.
+        ContractError: it was written by a newer geodl.
+
+    Example:
+
+    >>> model = geodl.load("runs/a")  # doctest: +SKIP
+    >>> model.predict_file("scene.tif", "map.tif")  # doctest: +SKIP
+    """
+    from geodl._quiet import load_backend
+
+    load_backend()
+    from geodl.bundle import read_bundle
+    from geodl.inference.predictor import Predictor
+
+    bundle = read_bundle(path)
+    return Predictor(bundle.network, bundle.contract, bundle.path)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("geodl")
+    if name in _WALK or name in _ROOMS:
+        from geodl._quiet import load_backend
+
+        load_backend()
+        if name in _ROOMS:
+            return importlib.import_module(f"geodl.{name}")
+        return getattr(importlib.import_module("geodl.pipelines"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ The command line prints that sentence and exits with 2; nobody else words it aga
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,12 +21,14 @@ __all__ = (
     "GeodlError",
     "GridMismatch",
     "LabelsOutOfRange",
+    "LabelsUnreadable",
     "NoValidPixels",
     "OptionError",
     "OutputExists",
     "OutputUnwritable",
     "PairingError",
     "RecipeError",
+    "RecipeErrors",
     "ResolutionMismatch",
     "SourceUnreadable",
     "SplitError",
@@ -68,10 +71,25 @@ class RecipeError(GeodlError):
         origin: str = "",
         line: int | None = None,
         valid: Iterable[str] = (),
+        nearest_to: str | None = None,
     ) -> None:
         place = f"{origin}, line {line}: " if line else f"{origin}: " if origin else ""
-        super().__init__(f"{place}{key}: {problem}{nearest(key.rsplit('.', 1)[-1], valid)}")
+        super().__init__(f"{place}{key}: {problem}{nearest(nearest_to or key.rsplit('.', 1)[-1], valid)}")
         self.key = key
+
+    def at(self, origin: str, line: int | None) -> RecipeError:
+        """Returns the same error with the place in front: where the recipe's file is known only further up."""
+        placed = copy.copy(self)
+        placed.args = (f"{origin}, line {line}: {self}" if line else str(self),)
+        return placed
+
+
+class RecipeErrors(RecipeError):
+    """Several problems of one recipe, each with its place, in one message."""
+
+    def __init__(self, problems: Sequence[RecipeError]) -> None:
+        Exception.__init__(self, "\n".join([f"{len(problems)} problems:", *(f"  {problem}" for problem in problems)]))
+        self.key = problems[0].key
 
 
 class SourceUnreadable(GeodlError):
@@ -146,6 +164,13 @@ class LabelsOutOfRange(GeodlError):
             f"{where}: labels out of range. Expected {_listed(expected)}. Received: {_listed(received)}. "
             "Add them to data.classes, or set data.ignore_label to the value that means unlabelled."
         )
+
+
+class LabelsUnreadable(GeodlError):
+    """A label file can be opened but its content cannot serve as labels: no CRS, points, several candidate columns."""
+
+    def __init__(self, path: object, problem: str, *, advice: str) -> None:
+        super().__init__(f"{path} cannot be used as labels: {problem}. {advice}")
 
 
 class NoValidPixels(GeodlError):

@@ -1,0 +1,153 @@
+"""Real segmentation data: trains, scores and maps, and stores the figures as small JSON in benchmarks/results/.
+
+    python benchmarks/segmentation.py kampala        # 5 folds by parent block; building IoU
+    python benchmarks/segmentation.py sen1floods11   # leave one chip out; water IoU pooled over India, Nigeria and Spain
+    python benchmarks/segmentation.py carolina       # polygons in another CRS → a map of the whole scene
+
+Each fold is `geodl train` with the shipped recipe in a process of its own; CPU minutes are that process's user and system
+time. A finished fold is not run again and an interrupted one continues, so the same command can be repeated.
+Data: the folder named by GEODL_DATA, default ../shared/data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DATA = Path(os.environ.get("GEODL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+RESULTS = Path(__file__).parent / "results"
+FLOOD_POOL = ("India", "Nigeria", "Spain")
+
+
+def train_fold(runs: Path, name: str, fold: int | None, settings: list[str]) -> dict[str, Any]:
+    """Runs `geodl train segmentation` for one fold, unless it is done, and returns its metrics.json with CPU minutes."""
+    folder = runs / (name if fold is None else f"{name}-fold{fold}")
+    spent = folder.with_suffix(".cpu.json")
+    if not (folder / "network.keras").is_file():
+        command = [str(Path(sys.executable).with_name("geodl")), "train", "segmentation", "--output", str(folder)]
+        command += [word for setting in settings for word in ("--set", setting)]
+        command += [] if fold is None else ["--fold", str(fold)]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        earlier = json.loads(spent.read_text())["cpu_minutes"] if spent.is_file() else 0.0
+        spent.write_text(json.dumps({"cpu_minutes": earlier + seconds / 60}))
+    result = json.loads((folder / "metrics.json").read_text())
+    return {**result, "cpu_minutes": round(json.loads(spent.read_text())["cpu_minutes"], 1)}
+
+
+def pooled_iou(confusions: list[list[list[int]]], index: int) -> float:
+    """Intersection over union of one class from summed confusion matrices."""
+    total = np.sum(confusions, axis=0)
+    return float(total[index, index] / (total[index].sum() + total[:, index].sum() - total[index, index]))
+
+
+def kampala(runs: Path, settings: list[str]) -> dict[str, Any]:
+    """Five folds, each an unseen block of 4 × 4 chips."""
+    folder = DATA / "segmentation" / "kampala_buildings"
+    common = [
+        f"data.images={folder / 'images'}",
+        f"data.labels={folder / 'labels'}",
+        "data.classes=[background, building]",
+        r"data.split={by: group, pattern: 'OAM-(\d+)-(\d+)', divide: 4, folds: 5}",
+        *settings,
+    ]
+    folds = []
+    for fold in range(5):
+        result = train_fold(runs, "kampala", fold, common)
+        folds.append(
+            {
+                "fold": fold,
+                "iou_building": result["metrics"]["iou/building"],
+                "f1_building": result["metrics"]["f1/building"],
+                "forest_iou_building": result["baselines"]["forest"]["metrics"]["iou/building"],
+                "cpu_minutes": result["cpu_minutes"],
+            }
+        )
+    return {
+        "protocol": "5 folds by parent block (x>>2, y>>2), 64 chips to train on, 16 unseen; data-set-level IoU; last epoch",
+        "mean_iou_building": float(np.mean([fold["iou_building"] for fold in folds])),
+        "mean_forest_iou_building": float(np.mean([fold["forest_iou_building"] for fold in folds])),
+        "folds": folds,
+    }
+
+
+def sen1floods11(runs: Path, settings: list[str]) -> dict[str, Any]:
+    """Nine folds, each one chip."""
+    folder = DATA / "segmentation" / "sen1floods11"
+    common = [
+        f"data.images={folder / 'S1'}",
+        f"data.labels={folder / 'labels'}",
+        r"data.match=^(.+_\d+)_",
+        "data.classes=[land, water]",
+        "data.split={by: file, folds: 9}",
+        *settings,
+    ]
+    chips = []
+    for fold in range(9):
+        result = train_fold(runs, "sen1floods11", fold, common)
+        chips.append(
+            {
+                "chip": result["protocol"]["scenes"][0],
+                "iou_water": result["metrics"]["iou/water"],
+                "forest_iou_water": result["baselines"]["forest"]["metrics"]["iou/water"],
+                "confusion": result["details"]["confusion"],
+                "forest_confusion": result["baselines"]["forest"]["details"]["confusion"],
+                "cpu_minutes": result["cpu_minutes"],
+            }
+        )
+    pool = [chip for chip in chips if chip["chip"].startswith(FLOOD_POOL)]
+    return {
+        "protocol": "leave one chip out, Sentinel-1 VV and VH; last epoch; pooled over the chips of India, Nigeria and Spain",
+        "pooled_iou_water": pooled_iou([chip["confusion"] for chip in pool], 1),
+        "pooled_forest_iou_water": pooled_iou([chip["forest_confusion"] for chip in pool], 1),
+        "chips": chips,
+    }
+
+
+def carolina(runs: Path, settings: list[str]) -> dict[str, Any]:
+    """One scene of eight files, 23 polygons in another CRS, a map of all of it."""
+    folder = DATA / "scenes" / "carolina_sentinel2"
+    bands = {path.stem: str(path) for path in sorted(folder.glob("B0?.tif"))}
+    common = [
+        f"data.images={json.dumps(bands)}",
+        f"data.labels={folder / 'landcover' / 'rcr_landcover.shp'}",
+        *settings,
+    ]
+    result = train_fold(runs, "carolina", None, common)
+    target = runs / "carolina-map.tif"
+    if not target.is_file():
+        command = [str(Path(sys.executable).with_name("geodl")), "predict", str(runs / "carolina"), str(folder), str(target)]
+        subprocess.run([*command, "--stack", "--confidence"], check=True)
+    return {
+        "protocol": "held-out polygons, stratified by class; scores on their pixels",
+        **{key: result[key] for key in ("metrics", "baselines", "details", "cpu_minutes")},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_set", choices=("kampala", "sen1floods11", "carolina"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where the runs are kept")
+    parser.add_argument("--set", action="append", default=[], dest="settings", help="overrides of the shipped recipe")
+    arguments = parser.parse_args()
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    functions = {"kampala": kampala, "sen1floods11": sen1floods11, "carolina": carolina}
+    result = functions[arguments.data_set](arguments.runs, arguments.settings)
+    text = json.dumps({"data_set": arguments.data_set, "overrides": arguments.settings, **result}, indent=2)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"segmentation-{arguments.data_set}.json").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The command `geodl`: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import warnings
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from geodl._quiet import debugging, settle
+from geodl.cli.check import check
+from geodl.cli.demo import demo
+from geodl.cli.evaluate import evaluate
+from geodl.cli.examples import examples
+from geodl.cli.info import info
+from geodl.cli.predict import predict
+from geodl.cli.train import train
+from geodl.errors import GeodlError
+
+__all__ = ("app", "main")
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_USERS = {
+    getattr(errno, name) for name in ("ENOENT", "EACCES", "EPERM", "EROFS", "ENOSPC", "EISDIR", "ENOTDIR", "EEXIST")
+}
+"""What the file system says where a path or a disk, not geodl, is at fault."""
+
+
+class _Group(TyperGroup):
+    """Turns errors that users can mend into one sentence and exit code 2; others are bugs and keep their traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        settle()
+        _speak_plainly()
+        try:
+            return super().invoke(ctx)
+        except GeodlError as error:
+            _fail(str(error), error)
+        except OSError as error:
+            if error.errno not in _USERS:
+                raise
+            _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error), error)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(130) from None
+
+
+def _fail(sentence: str, error: Exception) -> NoReturn:
+    if debugging():
+        raise error
+    typer.echo(f"Error: {sentence}", err=True)
+    raise typer.Exit(2) from None
+
+
+def _speak_plainly() -> None:
+    """Shows geodl's own warnings as one line each, and nobody else's."""
+    if debugging():
+        return
+    logger = logging.getLogger("geodl")
+    if not any(isinstance(handler, _Echo) for handler in logger.handlers):
+        logger.addHandler(_Echo(logging.WARNING))
+        logger.propagate = False
+    warnings.showwarning = _show_warning
+
+
+class _Echo(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(f"{record.levelname.capitalize()}: {record.getMessage()}", err=True)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if filename.startswith(_PACKAGE) and issubclass(category, UserWarning):
+        typer.echo(f"Warning: {message}", err=True)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import geodl
+
+        typer.echo(f"geodl {geodl.__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="geodl",
+    cls=_Group,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "geodl demo",
+        "geodl train segmentation --set data.images=IMAGES --set data.labels=LABELS --output runs/a",
+        "geodl predict runs/a scene.tif map.tif",
+    ),
+)
+app.command(
+    epilog=examples(
+        "geodl train segmentation --set data.images=scenes/ --set data.labels=labels/ --output runs/a",
+        "geodl train segmentation --set data.images=scenes/ --set data.labels=fields.gpkg --set train.epochs=10",
+        "geodl train my-recipe.yaml --fold 0 --output runs/fold-0",
+    )
+)(train)
+app.command(
+    epilog=examples(
+        "geodl evaluate runs/a",
+        "geodl evaluate runs/a --set data.images=other/ --set data.labels=other-labels/ --json metrics.json",
+    )
+)(evaluate)
+app.command(
+    epilog=examples(
+        "geodl predict runs/a scene.tif map.tif",
+        "geodl predict runs/a scene.tif map.tif --confidence --overlap exact --mask area.gpkg",
+        "geodl predict runs/a scenes/ maps/",
+    )
+)(predict)
+app.command(epilog=examples("geodl info runs/a", "geodl info scene.tif", "geodl info runs/a scene.tif"))(info)
+app.command(
+    epilog=examples("geodl check segmentation --set data.images=scenes/ --set data.labels=labels/"),
+)(check)
+app.command(epilog=examples("geodl demo", "geodl demo --output somewhere"))(demo)
+
+
+@app.callback()
+def geodl(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keras models for satellites, radars and climate data: from a georeferenced scene to a georeferenced answer."""
+
+
+def main() -> None:
+    """Runs the command line: the `geodl` script."""
+    app(prog_name="geodl")

@@ -1,0 +1,37 @@
+"""`geodl demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geodl.cli.options import Quiet
+from geodl.cli.terminal import console, print_table
+
+__all__ = ("demo",)
+
+
+def demo(
+    name: Annotated[str, typer.Argument(metavar="[PIPELINE]", help="Pipeline to show.")] = "segmentation",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")
+    ] = Path("geodl-demo"),
+    quiet: Quiet = False,
+) -> None:
+    """Train on simulated scenes, map a larger one never seen, and draw both: the whole walk in a few minutes."""
+    from geodl._quiet import load_backend
+
+    load_backend()
+    from geodl import pipelines
+
+    result = pipelines.demo(name, output=output, progress=not quiet)
+    if quiet:
+        for path in result.paths.values():
+            typer.echo(path)
+        return
+    to = console()
+    print_table(to, "Scores on the unseen scene", ("metric", "value"), result.metrics.items())
+    for what, path in result.paths.items():
+        to.print(f"{what}: {path}", markup=False, soft_wrap=True)

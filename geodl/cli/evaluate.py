@@ -1,0 +1,38 @@
+"""`geodl evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geodl.cli.options import Json, Quiet, Settings, overrides
+from geodl.cli.terminal import console, print_evaluation, write_json
+
+__all__ = ("evaluate",)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that geodl train wrote.")],
+    settings: Settings = None,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score a trained network: on its own held-out part, or on all data given with --set.
+
+    --set data.split=test (or validation, train) scores one part only.
+    """
+    changes = overrides(settings)
+    from geodl._quiet import load_backend
+
+    load_backend()
+    from geodl import pipelines
+
+    evaluation = pipelines.evaluate(run, changes, progress=not quiet)
+    if json is not None:
+        write_json(json, evaluation.to_json())
+    if not quiet:
+        print_evaluation(console(stderr=str(json) == "-"), evaluation)
+    elif json is not None and str(json) != "-":
+        typer.echo(json)

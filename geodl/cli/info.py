@@ -1,0 +1,161 @@
+"""`geodl info`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geodl.cli.options import AnyResolution, Stack
+from geodl.cli.terminal import console, print_table
+from geodl.contract import Band, Contract, Dim
+from geodl.errors import BundleError, GeodlError, OptionError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ("info",)
+
+_CONTRACT = "contract.json"
+
+
+def info(
+    paths: Annotated[list[str], typer.Argument(metavar="[RUN] [SCENE...]", help="A run, scenes, or a run and scenes.")],
+    stack: Stack = False,
+    any_resolution: AnyResolution = False,
+) -> None:
+    """Say what a trained network eats and gives, what a scene is, and whether the one fits the other."""
+    to = console()
+    runs = [path for path in paths if _is_run(Path(path))]
+    scenes = [path for path in paths if path not in runs]
+    if len(runs) > 1:
+        raise OptionError("geodl info", expected="one run at most", received=" ".join(runs))
+    contract = _contract(Path(runs[0])) if runs else None
+    if contract is not None:
+        _print_contract(to, runs[0], contract)
+    fits = True
+    if scenes:
+        from geodl.data.raster import find_rasters
+
+        for name, spec in find_rasters(scenes[0] if len(scenes) == 1 else scenes, stack=stack):
+            _print_scene(to, name, spec)
+            if contract is not None:
+                fits &= _print_fit(to, spec, contract, any_resolution=any_resolution)
+    if not fits:
+        raise typer.Exit(2)
+
+
+def _is_run(folder: Path) -> bool:
+    if folder.is_dir() and (folder / "checkpoints").is_dir() and not (folder / _CONTRACT).is_file():
+        raise BundleError(
+            folder, "The training is not finished", advice="Repeat the geodl train command to continue it."
+        )
+    return (folder / _CONTRACT).is_file()
+
+
+def _contract(folder: Path) -> Contract:
+    return Contract.from_json((folder / _CONTRACT).read_text(encoding="utf-8"))
+
+
+def _print_contract(to: Console, name: str, contract: Contract) -> None:
+    output = contract.output
+    rows = [("pipeline", contract.pipeline), ("geodl", contract.geodl_version or "–"), ("output", output.kind)]
+    if output.scale != 1:
+        rows.append(("scale", f"{output.scale} output pixels per input pixel"))
+    print_table(to, name, ("property", "value"), rows, heading=False)
+    dims = [dim for dim in contract.input.dims if dim.name not in ("band", "state")]
+    print_table(
+        to,
+        "Input axes",
+        ("axis", "size", "step", "margin", "lattice"),
+        [(d.name, _size(d), _step(d), "all" if d.margin is None else d.margin, d.lattice) for d in dims],
+    )
+    bands = [(band.name, band.unit or "–", band.dtype) for band in contract.input.bands]
+    print_table(to, "Input bands", ("band", "unit", "stored as"), bands)
+    if output.classes:
+        print_table(to, "Classes", ("value", "name", "colour"), [(c.value, c.name, c.colour) for c in output.classes])
+    if output.bands:
+        print_table(to, "Output bands", ("band", "unit"), [(b.name, b.unit or "–") for b in output.bands])
+
+
+def _print_scene(to: Console, name: str, spec: Any) -> None:
+    from geodl.data.rasterfile import RasterFile
+
+    paths = [spec] if isinstance(spec, str | Path) else list(spec.values() if isinstance(spec, dict) else spec)
+    files = [RasterFile(path) for path in paths]
+    grid = files[0].grid
+    rows = [("file", str(path)) for path in paths[:1]] + [("files", f"{len(paths)}")] * (len(paths) > 1)
+    rows += list(_storage(str(paths[0])))
+    y, x = grid.resolution
+    rows += [
+        ("size", f"{grid.width} × {grid.height} pixels"),
+        ("CRS", grid.crs.to_string() if grid.crs else "none: a plain pixel grid"),
+        ("pixel size", f"{x:.6g} × {y:.6g} {grid.unit or 'pixels'}"),
+        ("extent", "{:.6g}, {:.6g}, {:.6g}, {:.6g}".format(*grid.footprint().bounds)),
+        ("map of it", f"{_bytes(grid.width * grid.height)} of classes before compression"),
+    ]
+    print_table(to, name, ("property", "value"), rows, heading=False)
+    bands = [band for file in files for band in file.bands]
+    print_table(to, "Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), [_band(band) for band in bands])
+
+
+def _print_fit(to: Console, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
+    from geodl.data.raster import open_raster
+    from geodl.inference.fitting import fit_source
+
+    try:
+        fit_source(open_raster(spec), contract, any_resolution=any_resolution)
+    except GeodlError as error:
+        to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
+        return False
+    to.print("Fits.", markup=False)
+    return True
+
+
+def _storage(path: str) -> Iterator[tuple[str, str]]:
+    """How a file is stored: driver, layout, compression, overviews, masks."""
+    import rasterio
+    from rasterio.enums import MaskFlags
+
+    from geodl.data.handles import reading
+
+    with reading(path), rasterio.open(path) as file:
+        structure = file.tags(ns="IMAGE_STRUCTURE")
+        cloud = structure.get("LAYOUT") == "COG"
+        rows, columns = file.block_shapes[0]
+        tiled = f"tiles of {columns} × {rows}" if columns < file.width else f"strips of {rows}"
+        flags = {flag for band in file.mask_flag_enums for flag in band}
+        if MaskFlags.alpha in flags:
+            flags.discard(MaskFlags.per_dataset)
+        marks = {MaskFlags.nodata: "nodata values", MaskFlags.alpha: "alpha", MaskFlags.per_dataset: "mask band"}
+        masks = [mark for flag, mark in marks.items() if flag in flags]
+        size = Path(path).stat().st_size if Path(path).exists() else None
+        yield "driver", file.driver + (f", {_bytes(size)}" if size is not None else "")
+        yield "cloud-optimised", "yes" if cloud else "no"
+        yield "layout", ", ".join([tiled, structure.get("COMPRESSION", "uncompressed").lower()])
+        overviews = file.overviews(1) if file.count else []
+        yield "overviews", ", ".join(f"1:{factor}" for factor in overviews) or "none"
+        yield "invalid pixels", ", ".join(masks) or "not marked (except not-a-number)"
+
+
+def _band(band: Band) -> Sequence[object]:
+    nodata = "–" if band.nodata is None else f"{band.nodata:g}"
+    return band.name, band.dtype, band.unit or "–", f"{band.scale:g}", f"{band.offset:g}", nodata
+
+
+def _size(dim: Dim) -> str:
+    return str(dim.size) if dim.size else "any" if dim.multiple == 1 else f"multiple of {dim.multiple}"
+
+
+def _step(dim: Dim) -> str:
+    return "–" if dim.step is None else f"{dim.step:g} {dim.unit}".strip()
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

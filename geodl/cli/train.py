@@ -1,0 +1,51 @@
+"""`geodl train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geodl.cli.options import Fold, Json, Overwrite, Quiet, RecipeName, Settings, overrides
+from geodl.cli.terminal import console, print_evaluation, write_json
+
+__all__ = ("train",)
+
+
+def train(
+    recipe: RecipeName,
+    settings: Settings = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run (default: runs/PIPELINE)."),
+    ] = None,
+    overwrite: Overwrite = False,
+    fold: Fold = None,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network by a recipe and leave a bundle: network, contract, recipe, scores, report.
+
+    Repeated on an unfinished run, the same command continues it.
+    """
+    changes = overrides(settings)
+    from geodl._quiet import load_backend
+
+    load_backend()
+    from geodl import pipelines
+
+    run = pipelines.train(recipe, changes, output=output, overwrite=overwrite, fold=fold, progress=not quiet)
+    if json is not None and run.evaluation is not None:
+        write_json(json, run.evaluation.to_json())
+    to = console(stderr=str(json) == "-")
+    if not quiet and run.evaluation is not None:
+        print_evaluation(to, run.evaluation)
+    if run.interrupted:
+        typer.echo(f"Interrupted: {run.path} holds the best epoch so far.", err=True)
+    elif quiet:
+        typer.echo(run.path, err=str(json) == "-")
+    else:
+        to.print(f"Run: {run.path}", markup=False, soft_wrap=True)
+    if run.interrupted:
+        raise typer.Exit(130)

@@ -1,0 +1,213 @@
+"""The engine: a thread reads ahead, the network works, a thread writes behind."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import rasterio
+
+from geodl.contract import Contract, Dim
+from geodl.data.source import Source, Window
+from geodl.inference.area import Area
+from geodl.inference.blend import Blender, Panel, Part
+from geodl.inference.blocks import Tiling, panels, round_up
+from geodl.inference.products import Products
+
+__all__ = ("Progress", "Sink", "map_scene", "padded_window")
+
+Progress = Callable[[int, int], None]
+"""Told the pixels done and the pixels in all."""
+
+_CACHE = 64 << 20
+"""Bytes of decoded blocks that GDAL may keep; its own default is a share of the machine's memory."""
+_BEHIND = 2
+"""Finished blocks that may wait to be written."""
+_ROWS = 128
+"""Rows that are turned into products at a time, to keep their temporaries small."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Sink(Protocol):
+    """Takes finished blocks of a map."""
+
+    def write(self, row: int, column: int, arrays: list[np.ndarray]) -> None:
+        """Stores one array (band, height, width) per layer, whose first pixel is `row`, `column` of the map."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile that was read."""
+
+    part: Part
+    values: np.ndarray | None
+    """What the network is to see; None where nothing of its output is wanted."""
+    wanted: np.ndarray
+    """bool of the part's finished pixels, in output pixels: valid, and inside the area asked for."""
+
+
+def map_scene(
+    call: Callable[[np.ndarray], np.ndarray],
+    source: Source,
+    sink: Sink,
+    *,
+    contract: Contract,
+    products: Products,
+    tiling: Tiling,
+    window: Window | None = None,
+    area: Area | None = None,
+    batch_size: int = 1,
+    progress: Progress | None = None,
+) -> int:
+    """Maps a scene, block by block.
+
+    Args:
+        call: the network: float32 (batch, height, width, band) to float32 (batch, height * scale, width * scale, channel).
+        source: the scene, with the bands of the contract.
+        sink: receives every block of the map once.
+        contract: what the network eats and gives.
+        products: turns outputs into layers.
+        tiling: of the whole scene, whatever the window: a part of a map equals that part of the whole map.
+        window: the part to map, in input pixels; default: all.
+        area: what lies outside is nodata.
+        batch_size: most tiles, of equal shape, that go through the network together.
+        progress: called in this thread after every tile.
+
+    Returns:
+        Number of valid pixels of the map.
+
+    Raises:
+        SourceUnreadable: the source is damaged.
+        OutputUnwritable: the sink cannot be written.
+    """
+    window = window or source.grid.window
+    bounds = _bounds(window)
+    total, done, valid = int(window.height) * int(window.width), 0, 0
+    blender: Blender | None = None
+    scale = contract.output.scale
+    channels = len(contract.output.classes or contract.output.bands)
+    waiting: deque[Future[None]] = deque()
+    reader, writer = ThreadPoolExecutor(1, "geodl-read"), ThreadPoolExecutor(1, "geodl-write")
+    panel = None
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+            tiles = _ahead(reader, lambda part: _read(source, part, contract, area), _parts(tiling, bounds), batch_size + 1)
+            for batch in _batches(tiles, batch_size):
+                for tile, output in zip(batch, _outputs(call, batch, scale), strict=True):
+                    part = tile.part
+                    if blender is None or part.panel != panel:
+                        panel = part.panel
+                        blender = Blender(panel, ramp=tiling.ramp, channels=channels, scale=scale)
+                    block = blender.add(part, output)
+                    if block.size:
+                        place = (part.top - bounds.top) * scale, (part.left - bounds.left) * scale
+                        waiting.append(writer.submit(_write, sink, products, place, block, tile.wanted))
+                    if len(waiting) > _BEHIND:
+                        waiting.popleft().result()
+                    valid += int(np.count_nonzero(tile.wanted))
+                    done += part.done[0] * part.done[1]
+                    if progress is not None:
+                        progress(done, total)
+            while waiting:
+                waiting.popleft().result()
+    finally:
+        for executor in (reader, writer):
+            executor.shutdown(cancel_futures=True)
+    return valid
+
+
+def padded_window(part: Part, contract: Contract) -> Window:
+    """What a tile reads, enlarged (beyond the scene, if need be) where the network asks for a size or a multiple."""
+    height = _allowed(part.row.size, contract.input.dim("y"))
+    width = _allowed(part.column.size, contract.input.dim("x"))
+    return Window(part.column.start, part.row.start, width, height)
+
+
+def _allowed(size: int, dim: Dim) -> int:
+    return dim.size or round_up(size, dim.multiple)
+
+
+def _bounds(window: Window) -> Panel:
+    top, left = int(window.row_off), int(window.col_off)
+    return Panel(top, top + int(window.height), left, left + int(window.width))
+
+
+def _parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
+    """All tiles in the order in which they are worked on."""
+    rows = [row for row in tiling.rows if row.overlaps(bounds.top, bounds.bottom)]
+    for left, right in panels(tiling.columns, bounds.left, bounds.right, tiling.panel):
+        panel = Panel(bounds.top, bounds.bottom, left, right)
+        columns = [column for column in tiling.columns if column.overlaps(left, right)]
+        for row in rows:
+            for column in columns:
+                yield Part(row, column, panel)
+
+
+def _read(source: Source, part: Part, contract: Contract, area: Area | None) -> _Tile:
+    """Reads a tile; runs in the reading thread."""
+    scale = contract.output.scale
+    values, valid = source.read(padded_window(part, contract))
+    y, x = part.top - part.row.start, part.left - part.column.start
+    height, width = part.bottom - part.top, part.right - part.left
+    wanted = np.broadcast_to(valid, values.shape)[y : y + height, x : x + width].all(axis=-1)
+    if scale > 1:
+        wanted = wanted.repeat(scale, axis=0).repeat(scale, axis=1)
+    if area is not None:
+        wanted = wanted & area.mask(Window(part.left * scale, part.top * scale, width * scale, height * scale))
+    finished = wanted[: part.done[0] * scale, : part.done[1] * scale].copy()
+    return _Tile(part, values if wanted.any() else None, finished)
+
+
+def _ahead(
+    executor: ThreadPoolExecutor, function: Callable[[_Item], _Result], items: Iterable[_Item], depth: int
+) -> Iterator[_Result]:
+    """Applies `function` in the executor's thread, `depth` items ahead of what is asked for; order is kept."""
+    pending: deque[Future[_Result]] = deque()
+    for item in items:
+        pending.append(executor.submit(function, item))
+        if len(pending) > depth:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _batches(tiles: Iterable[_Tile], size: int) -> Iterator[list[_Tile]]:
+    """Groups tiles, in order, so that each group holds at most `size` of one shape that the network must see."""
+    group: list[_Tile] = []
+    shapes: list[tuple[int, ...]] = []
+    for tile in tiles:
+        if tile.values is not None and shapes and tile.values.shape != shapes[0]:
+            yield group
+            group, shapes = [], []
+        group.append(tile)
+        if tile.values is not None:
+            shapes.append(tile.values.shape)
+        if len(shapes) == size or not shapes:
+            yield group
+            group, shapes = [], []
+    if group:
+        yield group
+
+
+def _outputs(call: Callable[[np.ndarray], np.ndarray], batch: list[_Tile], scale: int) -> Iterator[np.ndarray | None]:
+    """The network's output for each tile of a batch, without what was only padding."""
+    seen = [tile.values for tile in batch if tile.values is not None]
+    outputs = iter(call(np.stack(seen))) if seen else iter(())
+    for tile in batch:
+        height, width = tile.part.row.size * scale, tile.part.column.size * scale
+        yield None if tile.values is None else next(outputs)[:height, :width]
+
+
+def _write(sink: Sink, products: Products, place: tuple[int, int], block: np.ndarray, wanted: np.ndarray) -> None:
+    """Turns a finished block into layers and stores them; runs in the writing thread."""
+    row, column = place
+    for begin in range(0, len(block), _ROWS):
+        rows = slice(begin, begin + _ROWS)
+        sink.write(row + begin, column, products(block[rows], wanted[rows]))

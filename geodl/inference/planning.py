@@ -1,0 +1,156 @@
+"""Chooses how a scene is tiled so that the result is right and the memory is bounded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import lcm
+from typing import Literal
+
+from geodl.contract import Contract
+from geodl.errors import OptionError
+from geodl.inference.blocks import Tiling, axis_spans, hold_for, round_up
+
+__all__ = ("DEFAULT_MEMORY", "DEFAULT_OVERLAP", "Cost", "Overlap", "plan_tiling")
+
+DEFAULT_MEMORY = 2 << 30
+"""Bytes that mapping may take beyond the loaded backend."""
+DEFAULT_OVERLAP = 128
+"""Pixels that neighbouring tiles share where nothing else was asked for."""
+_TILE = 1024
+"""Preferred tile. Twice the side saves a tenth of the work (less overlap) and takes four times the memory."""
+_PANEL_SHARE = 16
+"""Part of the memory that the ramps kept for the next row of tiles may take: one in this many."""
+
+Overlap = int | Literal["auto", "exact"]
+"""Pixels that tiles share; `exact`: as many as make tiling equal to one whole pass; `auto`: the default, or exact where
+that takes no more."""
+
+_log = logging.getLogger("geodl")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a tile costs in memory."""
+
+    bands: int
+    """Bands read."""
+    channels: int
+    """Channels of the network's output."""
+    activations: int
+    """Bytes that the network takes per input pixel while it works."""
+    scale: int = 1
+    """Output pixels per input pixel, along each axis."""
+    batch: int = 1
+    """Tiles that go through the network together."""
+
+    def per_pixel(self) -> int:
+        """Bytes per input pixel of a tile: read ahead, in the network, being blended, waiting to be written."""
+        read = (5 * self.bands + 2) * (2 * self.batch + 2)
+        given = 4 * self.channels * self.scale**2 * (self.batch + 5)
+        return read + self.activations * self.batch + given
+
+    def per_column(self, ramp: int) -> int:
+        """Bytes per input column of a panel: the ramp kept for the next row of tiles."""
+        return 4 * self.channels * self.scale**2 * ramp
+
+
+def plan_tiling(
+    shape: tuple[int, int],
+    contract: Contract,
+    *,
+    cost: Cost,
+    overlap: Overlap = "auto",
+    memory: int = DEFAULT_MEMORY,
+) -> Tiling:
+    """Chooses tile size, overlap and panel width.
+
+    Args:
+        shape: height and width of the scene in pixels.
+        contract: of the network: its lattice, margin and size rules along y and x.
+        cost: memory of a tile.
+        overlap: see `Overlap`.
+        memory: bytes that may be taken beyond the loaded backend.
+
+    Returns:
+        The tiling of the whole scene.
+
+    Raises:
+        OptionError: the memory does not hold one tile, or exact tiling cannot be had.
+    """
+    axes = contract.input.dim("y"), contract.input.dim("x")
+    step = lcm(*(axis.lattice for axis in axes), *(axis.multiple for axis in axes))
+    margins = [axis.margin for axis in axes]
+    margin = None if None in margins else max(m for m in margins if m is not None)
+    fixed = next((axis.size for axis in axes if axis.size), None)
+    pixels = memory // cost.per_pixel()
+
+    if overlap == "exact" and margin is None:
+        if shape[0] * shape[1] <= pixels and fixed is None:
+            return _tiling(shape, round_up(max(shape), step), 0, 0, panel=shape[1])
+        raise OptionError(
+            "overlap",
+            expected="a number of pixels: each output of this network depends on the whole scene (global pooling or group "
+            f"normalisation), which does not fit the memory of {memory / 2**20:.0f} MiB",
+            received=overlap,
+        )
+    shared = _shared_pixels(overlap, margin, step, fixed)
+    hold = hold_for(shared, margin)
+    least = fixed or round_up(max(shared + max(shared - 2 * hold, 1), 2 * step), step)
+    for tile in _candidates(shared, step, least) if fixed is None else (fixed,):
+        if min(tile, shape[0]) * min(tile, shape[1]) <= pixels:
+            break
+    else:
+        needed = min(least, shape[0]) * min(least, shape[1]) * cost.per_pixel()
+        raise OptionError(
+            "memory",
+            expected=f"at least {needed / 2**20:.0f} MiB, for tiles of {least} pixels a side"
+            + (f" that share {shared}" if shared else ""),
+            received=f"{memory / 2**20:.0f} MiB",
+        )
+    panel = memory // _PANEL_SHARE // max(cost.per_column(shared - 2 * hold), 1)
+    tiling = _tiling(shape, tile, shared, hold, panel=max(panel, tile))
+    if margin is None and len(tiling.rows) * len(tiling.columns) > 1:
+        _log.warning(
+            "Each output of this network depends on the whole scene (global pooling or group normalisation): "
+            "seams between tiles are possible. overlap='exact' maps scenes that fit the memory in one pass."
+        )
+    return tiling
+
+
+def _tiling(shape: tuple[int, int], tile: int, overlap: int, hold: int, *, panel: int) -> Tiling:
+    rows, columns = (axis_spans(length, tile=tile, overlap=overlap, hold=hold) for length in shape)
+    return Tiling(rows, columns, panel)
+
+
+def _shared_pixels(overlap: Overlap, margin: int | None, step: int, fixed: int | None) -> int:
+    """Pixels that neighbouring tiles share: a multiple of `step`."""
+    if isinstance(overlap, int):
+        if overlap < 0 or (fixed and overlap > fixed // 2):
+            limit = f" up to {fixed // 2}, half of the network's fixed input" if fixed else ""
+            raise OptionError("overlap", expected=f"'auto', 'exact' or a number of pixels, 0 or more{limit}", received=overlap)
+        return round_up(overlap, step)
+    exact = None if margin is None else round_up(2 * margin, step)
+    if overlap == "exact" and exact is not None:
+        if fixed and exact >= fixed:
+            raise OptionError(
+                "overlap",
+                expected=f"a number of pixels: the network's fixed input of {fixed} pixels is not larger than twice its "
+                f"receptive margin of {margin}, so that no tile sees all it depends on",
+                received=overlap,
+            )
+        return exact
+    if overlap != "auto":
+        raise OptionError("overlap", expected="'auto', 'exact' or a number of pixels", received=overlap)
+    usual = round_up(DEFAULT_OVERLAP, step) if fixed is None else fixed // 4 // step * step
+    return usual if exact is None else min(usual, exact)
+
+
+def _candidates(overlap: int, step: int, least: int) -> Iterator[int]:
+    """Tile sizes worth trying, large ones first; overlaps are kept below a fifth of the preferred tile."""
+    tile = round_up(max(_TILE, 5 * overlap), step)
+    while tile > least:
+        yield tile
+        tile = round_up(tile * 3 // 4, step) if round_up(tile * 3 // 4, step) < tile else least
+    yield least

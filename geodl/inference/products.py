@@ -1,0 +1,132 @@
+"""From a network's output to what is written: one entry per kind of output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from scipy.special import softmax
+
+from geodl.contract import Band, ClassInfo, ModelOutput, OutputKind
+from geodl.errors import ContractError, OptionError
+
+__all__ = ("Layer", "Products", "make_products")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One raster that a map consists of."""
+
+    name: str
+    """`classes`, `probabilities`, `confidence`, `entropy` or `bands`."""
+    bands: tuple[Band, ...]
+    dtype: str
+    nodata: float
+    """Value of invalid pixels."""
+    resampling: Literal["mode", "average"]
+    """How its overviews are made."""
+    classes: tuple[ClassInfo, ...] = ()
+    """What the values mean, where they are classes."""
+
+
+class Products(Protocol):
+    """Turns the output of a network into layers; the first one is the map itself."""
+
+    layers: tuple[Layer, ...]
+
+    def __call__(self, output: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
+        """Computes the layers of a block.
+
+        Args:
+            output: float32 of shape (height, width, channels); of any value where invalid.
+            valid: bool of shape (height, width).
+
+        Returns:
+            One array of shape (band, height, width) per layer.
+        """
+        ...
+
+
+class ClassProducts:
+    """Class map, and on request class probabilities, confidence (the largest probability) and entropy (0 to 1)."""
+
+    def __init__(self, output: ModelOutput, extras: Sequence[str]) -> None:
+        self._values = np.array([c.value for c in output.classes])
+        nodata = _free_value(output)
+        dtype = "uint8" if max(nodata, *self._values) <= 255 else "uint16"
+        self._values = self._values.astype(dtype)
+        fraction = {"unit": "1", "nodata": np.nan}
+        available = {
+            "probabilities": tuple(Band(c.name, **fraction) for c in output.classes),
+            "confidence": (Band("confidence", **fraction),),
+            "entropy": (Band("entropy", **fraction),),
+        }
+        self.layers = (
+            Layer("classes", (Band("class", dtype=dtype, nodata=nodata),), dtype, nodata, "mode", output.classes),
+            *(Layer(name, available[name], "float32", np.nan, "average") for name in extras),
+        )
+
+    def __call__(self, output: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
+        """See `Products`."""
+        main, *extras = self.layers
+        found = [np.where(valid, self._values[output.argmax(-1)], np.array(main.nodata, main.dtype))[None]]
+        if not extras:
+            return found
+        p = np.where(valid[..., None], softmax(output, axis=-1), np.float32(np.nan))
+        for layer in extras:
+            found.append(np.ascontiguousarray(np.moveaxis(_OF_PROBABILITIES[layer.name](p), -1, 0), np.float32))
+        return found
+
+
+class BandProducts:
+    """Physical quantities as they come from the network, such as denoised or sharpened reflectances."""
+
+    def __init__(self, output: ModelOutput, extras: Sequence[str]) -> None:
+        if extras:
+            raise OptionError(extras[0], expected="a network that tells classes apart", received=f"output of kind {output.kind!r}")
+        nodata = np.nan if output.nodata is None else output.nodata
+        self.layers = (Layer("bands", output.bands, "float32", nodata, "average"),)
+
+    def __call__(self, output: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
+        """See `Products`."""
+        values = np.where(valid[..., None], output, np.float32(self.layers[0].nodata))
+        return [np.ascontiguousarray(np.moveaxis(values, -1, 0), np.float32)]
+
+
+def make_products(
+    output: ModelOutput, *, probabilities: bool = False, confidence: bool = False, entropy: bool = False
+) -> Products:
+    """Chooses what to write for a kind of output.
+
+    Raises:
+        OptionError: something was asked for that this kind of output has not.
+        ContractError: the kind of output is no raster.
+    """
+    wanted = {"probabilities": probabilities, "confidence": confidence, "entropy": entropy}
+    if output.kind not in _KINDS:
+        raise ContractError(f"An output of kind {output.kind!r} is no raster. Expected one of: {', '.join(_KINDS)}.")
+    return _KINDS[output.kind](output, [name for name, asked in wanted.items() if asked])
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Shannon entropy over that of equal probabilities; 0 for a single class."""
+    logs = np.log(p, where=p > 0, out=np.zeros_like(p))
+    return np.abs((p * logs).sum(-1, keepdims=True)) / np.log(max(p.shape[-1], 2))
+
+
+def _free_value(output: ModelOutput) -> int:
+    """The nodata value of a class map: the contract's, else the largest that is no class."""
+    if output.nodata is not None:
+        return int(output.nodata)
+    taken = {c.value for c in output.classes}
+    return next((value for value in range(255, -1, -1) if value not in taken), 65535)
+
+
+_OF_PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "probabilities": lambda p: p,
+    "confidence": lambda p: p.max(-1, keepdims=True),
+    "entropy": _entropy,
+}
+_KINDS: dict[OutputKind, Callable[[ModelOutput, Sequence[str]], Products]] = {"classes": ClassProducts, "bands": BandProducts}

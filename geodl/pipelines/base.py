@@ -1,0 +1,305 @@
+"""The walk, once: samples → batches → network → fit → scores → bundle.
+
+A pipeline answers six questions (`Pipeline`'s abstract methods) and stops; everything that tasks share is here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import keras
+import numpy as np
+
+from geodl.baselines import Baseline
+from geodl.bundle import is_bundle, read_bundle, write_bundle
+from geodl.contract import Contract, ModelInput, ModelOutput
+from geodl.data.batches import Batches
+from geodl.data.samples import Samples
+from geodl.data.splits import Part, check_leakage
+from geodl.errors import OutputExists, OutputUnwritable
+from geodl.inference.predictor import Predictor
+from geodl.inference.runtime import compile_network
+from geodl.models.receptive import receptive_margin, total_stride
+from geodl.pipelines import find
+from geodl.pipelines.evaluation import Call, Evaluation, evaluate_samples
+from geodl.recipe import Recipe, load_recipe
+from geodl.training.distribution import resolve, seed_everything
+from geodl.training.fit import fit
+from geodl.training.precision import precision_scope
+from geodl.training.transfer import transfer
+
+__all__ = ("Parts", "Pipeline", "Run", "StreamingMetrics", "Table", "complete_contract", "open_pipeline", "refuse_leakage", "train")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table for the terminal and the report."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a pipeline learns from and is measured on."""
+
+    train: Samples
+    validation: Samples | None
+    """Chooses the best epoch; None: the last epoch is kept."""
+    test: Samples | None
+    """Is only reported."""
+    input: ModelInput
+    """What a network for these samples eats; margins and lattice are filled in once there is a network."""
+    output: ModelOutput
+    mean: np.ndarray
+    """Training mean per band, shape (band,), in physical units."""
+    std: np.ndarray
+    """Training standard deviation per band, shape (band,)."""
+    tables: tuple[Table, ...] = ()
+    """What was found: files, classes, split."""
+
+
+class StreamingMetrics(Protocol):
+    """Metrics over a data set, one batch at a time."""
+
+    def update(self, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Adds a batch: truth, raw network outputs and weights (0 = not counted)."""
+
+    def result(self) -> dict[str, float]:
+        """Returns all metrics of what was added so far."""
+
+    def details(self) -> dict[str, Any]:
+        """Returns what stands behind them, JSON-serialisable."""
+
+
+class Pipeline(ABC):
+    """One task. Subclasses answer the six questions; an instance belongs to one recipe."""
+
+    name: ClassVar[str]
+    recipe_model: ClassVar[type[Recipe]] = Recipe
+    """Class of its recipes: `Recipe`, or a subclass with further keys."""
+    monitor: ClassVar[str]
+    """Metric that chooses the best epoch."""
+    mode: ClassVar[Literal["max", "min"]]
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    @abstractmethod
+    def samples(self) -> Parts:
+        """Which samples? Opens the recipe's data, splits it, and says what a network for it eats and gives."""
+
+    @abstractmethod
+    def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
+        """Which samples is a trained network scored on?
+
+        Args:
+            contract: of the network; bands and classes are matched to it.
+            part: of the recipe's split; `all`: all the data, whole; None: what training reported on.
+
+        Returns:
+            The samples and the name of the part.
+        """
+
+    @abstractmethod
+    def network(self, parts: Parts) -> keras.Model:
+        """Which network?"""
+
+    @abstractmethod
+    def loss(self) -> keras.losses.Loss:
+        """Which loss?"""
+
+    @abstractmethod
+    def metrics(self, output: ModelOutput) -> StreamingMetrics:
+        """Which metrics?"""
+
+    @abstractmethod
+    def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
+        """Which baselines to beat?"""
+
+    def protocol(self) -> dict[str, Any]:
+        """Returns how the metrics are computed, for the reader of a figure."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `train` returns."""
+
+    path: Path
+    """Folder of the bundle."""
+    evaluation: Evaluation | None
+    """Scores on the held-out part; None where the split has none."""
+    history: list[dict[str, float]]
+    """One row per epoch."""
+    predictor: Predictor
+    interrupted: bool = False
+    """Whether Ctrl-C ended the training early."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics on the held-out part; empty without one."""
+        return self.evaluation.metrics if self.evaluation else {}
+
+
+def open_pipeline(
+    recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None, *, fold: int | None = None
+) -> Pipeline:
+    """Reads a recipe and returns its pipeline.
+
+    Args:
+        recipe: name of a shipped recipe, path of a YAML file, mapping, or `Recipe`.
+        overrides: dotted keys to values, over the recipe's.
+        fold: which fold of `data.split.folds` is held out, from 0; of 5 where the recipe names no number.
+
+    Raises:
+        RecipeError: an unknown key or pipeline, a wrong type, a value out of range, a missing file.
+    """
+    changes = dict(overrides or {})
+    if fold is not None:
+        changes["data.split.fold"] = fold
+    loaded = load_recipe(recipe, changes, model=lambda name: find(name).recipe_model)
+    return find(loaded.pipeline)(loaded)
+
+
+def complete_contract(name: str, parts: Parts, network: keras.Model) -> Contract:
+    """Fills in what only the network knows: the receptive margin and the lattice along y and x."""
+    margin, lattice = receptive_margin(network), total_stride(network)
+    dims = tuple(
+        dataclasses.replace(dim, margin=margin, lattice=lattice) if dim.name in ("y", "x") else dim for dim in parts.input.dims
+    )
+    return Contract(name, dataclasses.replace(parts.input, dims=dims), parts.output, geodl_version=version("geodl"))
+
+
+def refuse_leakage(parts: Parts) -> None:
+    """Raises `SplitLeakage` where a training sample overlaps a held-out one."""
+    for held in (parts.validation, parts.test):
+        if held is not None:
+            check_leakage(_places(parts.train), _places(held))
+
+
+def train(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    fold: int | None = None,
+    progress: bool = False,
+) -> Run:
+    """Trains a network by a recipe and leaves a bundle.
+
+    The same call on an unfinished run continues it at the step of its last checkpoint.
+
+    Args:
+        recipe: name of a shipped recipe (`"segmentation"`), path of a YAML file, mapping, or `Recipe`.
+        overrides: dotted keys to values, over the recipe's, for example `{"data.images": "scenes/"}`.
+        output: folder of the run; default `runs/<pipeline>`.
+        overwrite: replace whatever run `output` holds.
+        fold: hold out this fold (from 0) of `data.split.folds` for the scores, and keep the last epoch: an epoch is
+            never chosen on what is reported.
+        progress: show progress in the terminal.
+
+    Returns:
+        The run: its folder, its scores on the held-out part and a `Predictor`.
+
+    Raises:
+        RecipeError: an unknown key, a wrong type, a value out of range, a missing file.
+        OutputExists: `output` holds a finished run.
+        CheckpointMismatch: `output` holds an unfinished run of another recipe.
+        SplitLeakage: a training sample overlaps a held-out one.
+        GeodlError: any other mistake that the data or the recipe holds; the message says which.
+
+    Example:
+        >>> run = geodl.train("segmentation", {"data.images": "scenes", "data.labels": "labels"}, output="runs/a")
+    """
+    pipeline = open_pipeline(recipe, overrides, fold=fold)
+    settings = pipeline.recipe
+    folder = _prepare_output(Path(output or Path("runs") / pipeline.name), overwrite)
+    seed_everything(settings.seed)
+    with precision_scope(settings.train.precision), resolve(settings.distribution.strategy).scope():
+        parts = pipeline.samples()
+        refuse_leakage(parts)
+        network = pipeline.network(parts)
+        if settings.train.init:
+            _initialise(network, parts, settings.train.init)
+        contract = complete_contract(pipeline.name, parts, network)
+        call = compile_network(network)
+        validation = parts.validation
+        outcome = fit(
+            network,
+            lambda start: Batches(parts.train, batch_size=settings.train.batch_size, seed=settings.seed, start=start),
+            loss=pipeline.loss(),
+            config=settings.train,
+            folder=folder,
+            evaluate=validation and (lambda _: evaluate_samples(pipeline, contract, call, validation, "validation").metrics),
+            monitor=pipeline.monitor,
+            mode=pipeline.mode,
+            progress=progress,
+            identity=settings.model_dump(mode="json"),
+        )
+    evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts)
+    write_bundle(
+        folder,
+        network=network,
+        contract=contract,
+        recipe=settings.to_yaml(),
+        metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
+    )
+    return Run(folder, evaluation, outcome.history, Predictor(network, contract, folder), outcome.interrupted)
+
+
+def _places(samples: Samples) -> Any:
+    return (samples.place(i) for i in range(len(samples)))
+
+
+def _prepare_output(folder: Path, overwrite: bool) -> Path:
+    """Makes the folder of a run; refuses one that holds a finished run or cannot be written."""
+    if is_bundle(folder) and not overwrite:
+        raise OutputExists(folder)
+    probe = folder / f".writable-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+        if overwrite:
+            (folder / "network.keras").unlink(missing_ok=True)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    except OSError as error:
+        raise OutputUnwritable(folder, error.strerror or error) from error
+    return folder
+
+
+def _initialise(network: keras.Model, parts: Parts, path: str) -> None:
+    """Starts from another bundle's weights, bands and classes mapped by name."""
+    bundle = read_bundle(path)
+    old = bundle.contract
+    transfer(
+        bundle.network,
+        network,
+        bands=([band.name for band in old.input.bands], [band.name for band in parts.input.bands]),
+        classes=([info.name for info in old.output.classes], [info.name for info in parts.output.classes]),
+    )
+
+
+def _final_scores(pipeline: Pipeline, contract: Contract, call: Call, parts: Parts) -> Evaluation | None:
+    """Scores the finished network, and the baselines beside it, on the held-out part that is reported."""
+    part, samples = ("test", parts.test) if parts.test is not None else ("validation", parts.validation)
+    if samples is None:
+        return None
+    evaluation = evaluate_samples(pipeline, contract, call, samples, part)
+    baselines = {}
+    for name, baseline in pipeline.baselines(contract.output).items():
+        baseline.fit(parts.train, seed=pipeline.recipe.seed)
+        baselines[name] = evaluate_samples(pipeline, contract, baseline, samples, part)
+    choice = "best epoch on the validation part" if parts.validation is not None else "last epoch"
+    return dataclasses.replace(evaluation, protocol={**evaluation.protocol, "weights": choice}, baselines=baselines)

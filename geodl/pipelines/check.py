@@ -1,0 +1,99 @@
+"""The dry run: everything that training would find before its first step, written nowhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from geodl.data.batches import Batches
+from geodl.inference.runtime import compile_network
+from geodl.pipelines.base import Parts, Pipeline, Table, complete_contract, open_pipeline, refuse_leakage
+from geodl.recipe import Recipe
+from geodl.training.distribution import resolve, seed_everything
+
+__all__ = ("CheckReport", "check")
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a training run would do, found without writing anything."""
+
+    pipeline: str
+    tables: tuple[Table, ...]
+
+
+def check(
+    recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None, *, fold: int | None = None
+) -> CheckReport:
+    """Tries a recipe without training: opens the data, makes the split, looks for leakage, builds the network, times it.
+
+    Args:
+        recipe: as in `train`.
+        overrides: as in `train`.
+        fold: as in `train`.
+
+    Returns:
+        Tables of the files, classes, split and network, and of the memory and time to expect. Nothing is written.
+
+    Raises:
+        GeodlError: whatever `train` would raise before its first step.
+    """
+    pipeline = open_pipeline(recipe, overrides, fold=fold)
+    recipe = pipeline.recipe
+    seed_everything(recipe.seed)
+    with precision_scope(recipe.train.precision), resolve(recipe.distribution).scope():
+        parts = pipeline.samples()
+        refuse_leakage(parts)
+        network = pipeline.network(parts)
+        contract = complete_contract(pipeline.name, parts, network)
+        cost = _cost(pipeline, parts, network)
+    margin = contract.input.dims[0].margin
+    held = [(part, len(samples)) for part, samples in (("validation", parts.validation), ("test", parts.test)) if samples]
+    return CheckReport(
+        pipeline.name,
+        (
+            *parts.tables,
+            Table("Samples", ("part", "samples"), (("train", len(parts.train)), *held)),
+            Table("Leakage", ("check", "result"), (("training against held-out samples", "none overlap"),)),
+            Table(
+                "Network",
+                ("property", "value"),
+                (
+                    ("name", network.name),
+                    ("parameters", f"{network.count_params():,}"),
+                    ("receptive margin", "all of the input" if margin is None else f"{margin} pixels"),
+                ),
+            ),
+            Table("Cost", ("of", "expected"), cost),
+        ),
+    )
+
+
+def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple[str, str], ...]:
+    """Times one batch's forward pass (the better of two) and counts a training step as three of them (Kaplan 2020, 2.1)."""
+    config = pipeline.recipe.train
+    x = Batches(parts.train, batch_size=config.batch_size, seed=pipeline.recipe.seed)[0][0]
+    call = compile_network(network)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        call(x)
+        seconds.append(time.perf_counter() - start)
+    steps = config.epochs * config.steps_per_epoch
+    weights = sum(int(np.prod(w.shape)) for w in network.weights)
+    activations = sum(
+        int(np.prod([n or 1 for n in layer.output.shape[1:]])) for layer in network.layers if hasattr(layer, "output")
+    )
+    pixels = int(np.prod(x.shape[1:3]))
+    memory = 4 * (4 * weights + 2 * config.batch_size * activations * pixels)
+    return (
+        ("steps", f"{config.epochs} epochs × {config.steps_per_epoch} = {steps}"),
+        ("training time", f"about {3 * min(seconds[1:]) * steps / 60:.0f} min on this machine, from one timed batch"),
+        ("memory", f"about {memory / 2**30:.1f} GiB beyond the backend"),
+    )

@@ -1,0 +1,114 @@
+"""Scoring: a network, or a baseline, streamed over held-out samples into metrics."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geodl.bundle import read_bundle, replace_text
+from geodl.contract import Contract
+from geodl.data.batches import in_order
+from geodl.data.samples import Samples
+from geodl.data.splits import Part
+from geodl.inference.runtime import compile_network
+
+if TYPE_CHECKING:
+    from geodl.pipelines.base import Pipeline
+
+__all__ = ("Call", "Evaluation", "evaluate", "evaluate_samples")
+
+Call = Callable[[np.ndarray], np.ndarray]
+"""Inputs (batch, …) → raw network outputs (batch, …), float32."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores, with the protocol that they were measured by."""
+
+    pipeline: str
+    metrics: dict[str, float]
+    protocol: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
+    """What stands behind the scores and can be summed over runs, such as the confusion matrix."""
+    baselines: dict[str, Evaluation] = field(default_factory=dict)
+    """Scores of the baselines on the same samples."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `--json` writes; a metric that is undefined is null."""
+        content = {
+            "pipeline": self.pipeline,
+            "metrics": {name: float(value) if np.isfinite(value) else None for name, value in self.metrics.items()},
+            "protocol": self.protocol,
+            "details": self.details,
+        }
+        if self.baselines:
+            content["baselines"] = {
+                name: {key: baseline.to_json()[key] for key in ("metrics", "details")} for name, baseline in self.baselines.items()
+            }
+        return content
+
+
+def evaluate_samples(pipeline: Pipeline, contract: Contract, call: Call, samples: Samples, part: str) -> Evaluation:
+    """Scores `call` on `samples`, each valid element once.
+
+    Args:
+        pipeline: gives the metrics and their protocol.
+        contract: what `call` eats and gives.
+        call: a network or a baseline.
+        samples: what to score on.
+        part: what to call them in the protocol.
+
+    Returns:
+        The scores.
+    """
+    metrics = pipeline.metrics(contract.output)
+    for _, x, y, weight in in_order(samples, pipeline.recipe.train.batch_size):
+        metrics.update(y, call(x), weight)
+    scenes = sorted({samples.place(i).name for i in range(len(samples))})
+    protocol = {"part": part, "samples": len(samples), "scenes": scenes, **pipeline.protocol()}
+    return Evaluation(pipeline.name, metrics.result(), protocol, metrics.details())
+
+
+def evaluate(
+    run: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    json: str | Path | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Scores a bundle.
+
+    Args:
+        run: folder of the bundle.
+        overrides: dotted keys to values, over the bundle's recipe. Data given here is used whole, unless `data.split`
+            names a part; without it, the held-out part of the run's own data is scored.
+        json: file to write `{"pipeline", "metrics", "protocol"}` to.
+        progress: unused where scoring is quick; kept so that all commands take it.
+
+    Returns:
+        Metrics with their protocol.
+
+    Raises:
+        BundleError: `run` is no bundle.
+        RecipeError: an unknown key or a wrong value among the overrides.
+        GeodlError: data that does not fit the bundle's contract.
+    """
+    bundle = read_bundle(run)
+    changes = dict(overrides or {})
+    named = changes.pop("data.split", None) if changes.get("data.split") in typing.get_args(Part) else None
+    from geodl.pipelines.base import open_pipeline
+
+    pipeline = open_pipeline(bundle.recipe, {"train.init": None, **changes})
+    other_data = any(key == "data" or key.startswith("data.") for key in changes)
+    part = named or ("all" if other_data else None)
+    samples, part = pipeline.held_out(bundle.contract, part)
+    evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
+    if json is not None:
+        replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return evaluation

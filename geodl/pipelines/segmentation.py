@@ -1,0 +1,247 @@
+"""Semantic segmentation of scenes with a U-Net: one class per pixel."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import keras
+
+from geodl import losses
+from geodl.baselines import Baseline
+from geodl.baselines.forest import PixelForest
+from geodl.contract import ClassInfo, Contract, Dim, ModelInput, ModelOutput
+from geodl.data.augment import Augmentation
+from geodl.data.cache import cached
+from geodl.data.chords import mean_chord
+from geodl.data.labels import Labels, VectorLabels, infer_classes, open_labels
+from geodl.data.legend import class_colour
+from geodl.data.pairing import pair
+from geodl.data.raster import find_rasters, open_raster
+from geodl.data.samples import RegionSamples, Samples, Scene, SceneSamples, class_counts
+from geodl.data.source import Source, Window
+from geodl.data.splits import Part, SceneSplit, split_scenes
+from geodl.data.statistics import statistics
+from geodl.errors import BandMismatch, RecipeError
+from geodl.metrics.segmentation import SegmentationMetrics
+from geodl.models import UNet
+from geodl.pipelines.base import Parts, Pipeline, Table
+from geodl.pipelines.datasets import laid_out
+from geodl.recipe import ClassEntry, Split
+
+__all__ = ("PIPELINE", "Segmentation")
+
+_CONTEXT = 64
+"""Pixels of surroundings that the network sees beyond a window that is scored, where a scene is scored in windows."""
+_PATCH = 256
+"""Side of a training sample where the recipe leaves it open and the scenes are large enough, in pixels."""
+_CELLS = 32
+"""A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
+
+
+class Segmentation(Pipeline):
+    """The `segmentation` pipeline."""
+
+    name: ClassVar[str] = "segmentation"
+    monitor: ClassVar[str] = "miou"
+    mode: ClassVar[Literal["max", "min"]] = "max"
+
+    _chord: float = 1.0
+    """Mean chord of the labelled regions in pixels; see `geodl.data.chords`."""
+
+    def samples(self) -> Parts:
+        """Opens scenes with label rasters or polygons; see `Pipeline.samples`."""
+        data = self.recipe.data
+        pairs = self._pairs()
+        classes = self._classes([label for *_, label in pairs])
+        sources = cached(_open_all(pairs, None if data.bands == "auto" else data.bands))
+        labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
+        patch = _patch(sources) if data.patch == "auto" else data.patch
+        scenes = [Scene(*scene) for scene in zip(sources, labels, self._split(sources, labels, patch), strict=True)]
+        mean, std = statistics(scenes, size=patch, seed=self.recipe.seed)
+        augment = Augmentation(std=tuple(std), **data.augment.model_dump())
+        train = SceneSamples(scenes, patch=patch, sampling=data.sampling, augment=augment)
+        held = {part: _regions(scenes, part) for part in ("validation", "test") if _has(scenes, part)}
+        self._chord = mean_chord(scenes, seed=self.recipe.seed)
+        grid, bands = sources[0].grid, sources[0].bands
+        axes = [Dim(axis, step=step, unit=grid.unit) for axis, step in zip(("y", "x"), grid.resolution, strict=True)]
+        return Parts(
+            train,
+            held.get("validation"),
+            held.get("test"),
+            ModelInput((*axes, Dim("band", size=len(bands))), bands),
+            ModelOutput("classes", classes=classes, nodata=_free_value(classes)),
+            mean,
+            std,
+            (_scene_table(scenes), _class_table(classes, {"train": train, **held}, patch, self._chord)),
+        )
+
+    def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
+        """Opens scenes as a trained network's contract asks; see `Pipeline.held_out`."""
+        classes = contract.output.classes
+        pairs = self._pairs("test" if part == "all" else "train")
+        sources = _open_all(pairs, [band.name for band in contract.input.bands])
+        labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
+        if part == "all":
+            splits = [SceneSplit.whole(source.grid, "test") for source in sources]
+        else:
+            data = self.recipe.data
+            splits = self._split(sources, labels, _patch(sources) if data.patch == "auto" else data.patch)
+        scenes = [Scene(*scene) for scene in zip(sources, labels, splits, strict=True)]
+        if part is None:
+            part = "test" if _has(scenes, "test") else "validation"
+        if part == "train":
+            scenes = [scene._replace(split=SceneSplit.whole(scene.source.grid, "test")) for scene in scenes if scene.split.trains]
+        return _regions(scenes, "test" if part in ("all", "train") else part), part
+
+    def network(self, parts: Parts) -> keras.Model:
+        """Builds the U-Net; `stem: auto` follows from the size of the labelled regions."""
+        options = self.recipe.network.options
+        valid = sorted(set(inspect.signature(UNet).parameters) - {"channels", "classes", "mean", "std", "name"})
+        if self.recipe.network.name != "unet":
+            raise RecipeError("network.name", f"expected 'unet'. Received: {self.recipe.network.name!r}.")
+        for option in options:
+            if option not in valid:
+                raise RecipeError(f"network.{option}", f"unknown option of unet. Expected: {', '.join(valid)}.", valid=valid)
+        if options.get("stem") == "auto":
+            options["stem"] = next(stem for stem in (4, 2, 1) if self._chord >= _CELLS * stem or stem == 1)
+        return UNet(
+            len(parts.input.bands), len(parts.output.classes), mean=parts.mean.tolist(), std=parts.std.tolist(), **options
+        )
+
+    def loss(self) -> keras.losses.Loss:
+        """Builds the recipe's sum of masked losses."""
+        return losses.build(self.recipe.loss or "cross_entropy")
+
+    def metrics(self, output: ModelOutput) -> SegmentationMetrics:
+        """One confusion matrix over the data set, and what follows from it."""
+        return SegmentationMetrics([info.name for info in output.classes])
+
+    def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
+        """A random forest that sees one pixel at a time: what the surroundings are worth."""
+        return {"forest": PixelForest(len(output.classes))}
+
+    def protocol(self) -> dict[str, Any]:
+        """Returns how the metrics are computed."""
+        return {
+            "metric": "one confusion matrix over all labelled, valid pixels of the data set, each counted once",
+            "context": f"scenes above 1024 pixels are scored in windows with {_CONTEXT} pixels of surroundings",
+        }
+
+    def _pairs(self, official: Literal["train", "test"] = "train") -> list[tuple[str, Any, str]]:
+        """Finds images with their labels; of a data set with a card, those of one official part."""
+        data = self.recipe.data
+        if data.dataset is not None:
+            files = laid_out(data.dataset)[official]
+            return pair(find_rasters(files.images), files.labels)
+        for key, where, what in (("images", data.images, "scenes"), ("labels", data.labels, "label rasters or polygons")):
+            if where is None:
+                raise RecipeError(f"data.{key}", f"no {what} given. Set it to a file, a folder or a glob (--set data.{key}=…).")
+        return pair(find_rasters(data.images, stack=data.stack == "bands"), data.labels, match=data.match)
+
+    def _classes(self, label_files: Sequence[str]) -> tuple[ClassInfo, ...]:
+        data = self.recipe.data
+        if data.classes == "auto":
+            return infer_classes(label_files, column=data.label_column, ignore_label=data.ignore_label)[0]
+        given = data.classes
+        if isinstance(given, dict):
+            given = [ClassEntry(value=value, name=name) for value, name in sorted(given.items())]
+        entries = [ClassEntry(value=k, name=entry) if isinstance(entry, str) else entry for k, entry in enumerate(given)]
+        return tuple(ClassInfo(entry.value, entry.name, entry.colour or class_colour(k)) for k, entry in enumerate(entries))
+
+    def _open_labels(self, path: str, source: Source, classes: Sequence[ClassInfo]) -> Labels:
+        data = self.recipe.data
+        return open_labels(
+            path, source.grid, classes=classes, column=data.label_column, ignore_label=data.ignore_label, name=source.name
+        )
+
+    def _split(self, sources: Sequence[Source], labels: Sequence[Labels], patch: int) -> list[SceneSplit]:
+        """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""
+        chosen = self.recipe.data.split
+        split = chosen if isinstance(chosen, Split) else Split()
+        if split.fold is None:
+            split = split.model_copy(update={"folds": None})
+        splits = split_scenes(
+            [(source.name, source.grid) for source in sources],
+            patch=patch,
+            seed=self.recipe.seed,
+            features=[found.features if isinstance(found, VectorLabels) else None for found in labels],
+            class_area=lambda k, window: class_counts(labels[k], window),
+            **split.model_dump(),
+        )
+        return splits if split.fold is None else [_as_test(scene) for scene in splits]
+
+
+def _as_test(split: SceneSplit) -> SceneSplit:
+    """Moves the validation part to the test part."""
+
+    def moved(by_part: Mapping[Part, tuple]) -> dict[Part, tuple]:
+        return {"test": (*by_part.get("validation", ()), *by_part.get("test", ())), "train": by_part.get("train", ())}
+
+    return SceneSplit(split.trains, moved(split.regions), split.excluded, moved(split.features), split.group, split.by)
+
+
+def _open_all(pairs: Sequence[tuple[str, Any, str]], bands: Sequence[str] | None) -> list[Source]:
+    """Opens the scenes; all must have the bands named, or else those of the first."""
+    sources: list[Source] = []
+    for name, spec, _ in pairs:
+        source: Source = open_raster(spec, name=name, bands=bands)
+        expected = [band.name for band in (sources or [source])[0].bands]
+        if [band.name for band in source.bands] != expected:
+            raise BandMismatch(name, expected=expected, received=[band.name for band in source.bands])
+        sources.append(source)
+    return sources
+
+
+def _patch(sources: Sequence[Source]) -> int:
+    """Returns the largest multiple of 32, at most 256, that fits into most scenes; 32 where none does."""
+    sides = sorted(min(source.grid.shape) for source in sources)
+    return max(32, min(_PATCH, sides[len(sides) // 2]) // 32 * 32)
+
+
+def _has(scenes: Sequence[Scene], part: Part) -> bool:
+    return any(scene.split.regions.get(part) for scene in scenes)
+
+
+def _regions(scenes: Sequence[Scene], part: Part) -> RegionSamples:
+    """Scores held-out polygons only, where the split is by polygon."""
+    own = [
+        scene._replace(labels=scene.labels.only(scene.split.features[part]))
+        if isinstance(scene.labels, VectorLabels) and scene.split.features.get(part)
+        else scene
+        for scene in scenes
+    ]
+    return RegionSamples(own, part=part, margin=_CONTEXT)
+
+
+def _free_value(classes: Sequence[ClassInfo]) -> int:
+    """Returns the nodata value of the map: 255, or the greatest value that is no class."""
+    used = {info.value for info in classes}
+    return next(value for value in range(255, -1, -1) if value not in used)
+
+
+def _scene_table(scenes: Sequence[Scene]) -> Table:
+    def size(windows: Sequence[Window]) -> int:
+        return sum(int(window.width * window.height) for window in windows)
+
+    rows = tuple(
+        (
+            scene.source.name,
+            " × ".join(map(str, scene.source.grid.shape)),
+            len(scene.source.bands),
+            ", ".join((["train"] if scene.split.trains else []) + [part for part, found in scene.split.regions.items() if size(found)]),
+        )
+        for scene in scenes
+    )
+    return Table("Scenes", ("scene", "height × width", "bands", "parts"), rows)
+
+
+def _class_table(classes: Sequence[ClassInfo], parts: Mapping[str, Any], patch: int, chord: float) -> Table:
+    counts = [parts[part].class_counts for part in parts]
+    rows = tuple((info.value, info.name, *(f"{int(found[k]):,}" for found in counts)) for k, info in enumerate(classes))
+    title = f"Labelled pixels (samples of {patch} × {patch} pixels; mean chord {chord:.0f} pixels)"
+    return Table(title, ("value", "class", *parts), rows)
+
+
+PIPELINE = Segmentation
