@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -68,7 +69,8 @@ def replace_text(path: Path, text: str) -> None:
     except OSError as error:
         raise OutputUnwritable(path, error.strerror or error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_bundle(
@@ -111,7 +113,8 @@ def write_bundle(
     except OSError as error:
         raise OutputUnwritable(folder / NETWORK, error.strerror or error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return folder
 
 

@@ -6,7 +6,6 @@ The command line prints that sentence and exits with 2; nobody else words it aga
 
 from __future__ import annotations
 
-import copy
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,6 +32,7 @@ __all__ = (
     "SourceUnreadable",
     "SplitError",
     "SplitLeakage",
+    "TrainingDiverged",
     "UnitMismatch",
 )
 
@@ -79,8 +79,9 @@ class RecipeError(GeodlError):
 
     def at(self, origin: str, line: int | None) -> RecipeError:
         """Returns the same error with the place in front: where the recipe's file is known only further up."""
-        placed = copy.copy(self)
-        placed.args = (f"{origin}, line {line}: {self}" if line else str(self),)
+        placed = RecipeError.__new__(RecipeError)
+        Exception.__init__(placed, f"{origin}, line {line}: {self}" if line else str(self))
+        placed.key = self.key
         return placed
 
 
@@ -237,3 +238,15 @@ class BackendUnavailable(GeodlError):
 
     def __init__(self, wanted: str, why: str, *, advice: str) -> None:
         super().__init__(f"{wanted} cannot be had: {why}. {advice}")
+
+
+class TrainingDiverged(GeodlError):
+    """The loss became infinite or not-a-number: the weights are lost from that step on."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(
+            f"Training diverged: the loss is {loss} at step {step}. Expected a finite number. "
+            "Lower train.optimizer.learning_rate, set train.optimizer.clip_norm (1.0, for example) or "
+            "train.schedule.warmup, or look for extreme values in the inputs."
+        )
+        self.step = step

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from geodl.cli.options import Quiet
-from geodl.cli.terminal import console, print_table
+from geodl.cli.options import Overwrite, Quiet
+from geodl.cli.terminal import console, print_evaluation
 
 __all__ = ("demo",)
 
@@ -18,6 +18,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")
     ] = Path("geodl-demo"),
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Train on simulated scenes, map a larger one never seen, and draw both: the whole walk in a few minutes."""
@@ -26,12 +27,12 @@ def demo(
     load_backend()
     from geodl import pipelines
 
-    result = pipelines.demo(name, output=output, progress=not quiet)
+    result = pipelines.demo(name, output=output, overwrite=overwrite, progress=not quiet)
     if quiet:
         for path in result.paths.values():
             typer.echo(path)
         return
     to = console()
-    print_table(to, "Scores on the unseen scene", ("metric", "value"), result.metrics.items())
+    print_evaluation(to, result.evaluation)
     for what, path in result.paths.items():
         to.print(f"{what}: {path}", markup=False, soft_wrap=True)

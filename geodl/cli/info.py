@@ -81,23 +81,24 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
 
 
 def _print_scene(to: Console, name: str, spec: Any) -> None:
+    from geodl.data.raster import open_raster
     from geodl.data.rasterfile import RasterFile
 
     paths = [spec] if isinstance(spec, str | Path) else list(spec.values() if isinstance(spec, dict) else spec)
     files = [RasterFile(path) for path in paths]
     grid = files[0].grid
-    rows = [("file", str(path)) for path in paths[:1]] + [("files", f"{len(paths)}")] * (len(paths) > 1)
-    rows += list(_storage(str(paths[0])))
     y, x = grid.resolution
-    rows += [
+    rows = [
+        *_storage(str(paths[0])),
         ("size", f"{grid.width} × {grid.height} pixels"),
         ("CRS", grid.crs.to_string() if grid.crs else "none: a plain pixel grid"),
         ("pixel size", f"{x:.6g} × {y:.6g} {grid.unit or 'pixels'}"),
-        ("extent", "{:.6g}, {:.6g}, {:.6g}, {:.6g}".format(*grid.footprint().bounds)),
+        ("extent", ", ".join(f"{edge:.10g}" for edge in grid.footprint().bounds)),
         ("map of it", f"{_bytes(grid.width * grid.height)} of classes before compression"),
     ]
-    print_table(to, name, ("property", "value"), rows, heading=False)
-    bands = [band for file in files for band in file.bands]
+    title = str(paths[0]) if len(paths) == 1 else f"{name}: {paths[0]} and {len(paths) - 1} more"
+    print_table(to, title, ("property", "value"), rows, heading=False)
+    bands = files[0].bands if len(paths) == 1 else open_raster(spec).bands
     print_table(to, "Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), [_band(band) for band in bands])
 
 
@@ -135,8 +136,7 @@ def _storage(path: str) -> Iterator[tuple[str, str]]:
         yield "driver", file.driver + (f", {_bytes(size)}" if size is not None else "")
         yield "cloud-optimised", "yes" if cloud else "no"
         yield "layout", ", ".join([tiled, structure.get("COMPRESSION", "uncompressed").lower()])
-        overviews = file.overviews(1) if file.count else []
-        yield "overviews", ", ".join(f"1:{factor}" for factor in overviews) or "none"
+        yield "overviews", ", ".join(f"1:{factor}" for factor in file.overviews(1)) or "none"
         yield "invalid pixels", ", ".join(masks) or "not marked (except not-a-number)"
 
 

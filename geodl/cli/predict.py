@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from geodl.cli.options import AnyResolution, Overwrite, Quiet, Stack
 from geodl.cli.terminal import console
-from geodl.errors import GeodlError, OptionError, OutputExists, OutputUnwritable
-
-if TYPE_CHECKING:
-    from geodl.inference.predictor import Predictor
+from geodl.errors import OptionError
 
 __all__ = ("predict",)
 
@@ -45,13 +43,16 @@ def predict(
     mask: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Map inside these polygons only (any vector file, any CRS).")
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory beyond the loaded backend, such as 500MB (default 2GiB).")
+    ] = None,
     stack: Stack = False,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Map scenes with a trained network: cloud-optimised GeoTIFFs on the scenes' grids."""
-    options = {
+    options: dict[str, Any] = {
         "probabilities": probabilities,
         "confidence": confidence,
         "entropy": entropy,
@@ -61,65 +62,43 @@ def predict(
         "any_resolution": any_resolution,
         "overwrite": overwrite,
         **({} if batch_size is None else {"batch_size": batch_size}),
+        **({} if memory is None else {"memory": _memory(memory)}),
     }
     if len(paths) < 2:
         raise OptionError("geodl predict", expected="at least one scene and a target", received=" ".join(paths))
-    jobs = _jobs(paths[:-1], paths[-1], stack=stack)
-    for _, target in jobs:
-        if target.exists() and not overwrite:
-            raise OutputExists(target, "something")
+    *scenes, target = paths
+    source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     import geodl
 
     model = geodl.load(run)
-    failed = 0
-    for number, (source, target) in enumerate(jobs, start=1):
-        title = target.stem if len(jobs) == 1 else f"{number}/{len(jobs)} {target.stem}"
-        try:
-            _map(model, source, target, title, options, quiet=quiet)
-        except GeodlError as error:
-            if len(jobs) == 1:
-                raise
-            # The other scenes are mapped all the same.
-            typer.echo(f"Error: {error}", err=True)
-            failed += 1
-    if failed:
-        typer.echo(f"Error: {failed} of {len(jobs)} scenes could not be mapped.", err=True)
-        raise typer.Exit(2)
-
-
-def _map(model: Predictor, source: Any, target: Path, title: str, options: dict[str, Any], *, quiet: bool) -> None:
     if quiet:
-        model.predict_file(source, target, **options)
-        typer.echo(target)
-        return
+        maps = model.predict_file(source, target, **options)
+    else:
+        with _bar(Path(target).name) as progress:
+            maps = model.predict_file(source, target, progress=progress, **options)
+    for path in maps:
+        typer.echo(path if quiet else f"Map: {path}")
+
+
+def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:
+    """What `predict_file` is given; files that are not there are refused before a backend is loaded."""
+    from geodl.data.raster import find_rasters, open_raster
+
+    found = find_rasters(scenes[0] if len(scenes) == 1 else list(scenes), stack=stack)
+    if stack:
+        return open_raster(found[0][1], name=found[0][0])
+    return scenes[0] if len(scenes) == 1 and not into_folder else list(scenes)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a progress bar; gives what to call with pixels done and in all."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         task = bars.add_task(title, total=None)
-        model.predict_file(
-            source, target, progress=lambda done, total: bars.update(task, completed=done, total=total), **options
-        )
-    console().print(f"Map: {target}", markup=False, soft_wrap=True)
-
-
-def _jobs(scenes: Sequence[str], target: str, *, stack: bool) -> list[tuple[Any, Path]]:
-    """Pairs each scene with the map to write; makes the folder of maps where there are several."""
-    from geodl.data.raster import find_rasters
-
-    found = find_rasters(scenes[0] if len(scenes) == 1 else list(scenes), stack=stack)
-    one = stack or (len(scenes) == 1 and found == [(found[0][0], scenes[0])])
-    folder = Path(target)
-    if one and not (folder.is_dir() or target.endswith(("/", os.sep))):
-        return [(found[0][1], folder)]
-    repeated = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
-    if repeated:
-        raise OptionError("geodl predict", expected="scenes of different names", received=", ".join(repeated))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputUnwritable(folder, error.strerror or error) from error
-    return [(source, folder / f"{name}.tif") for name, source in found]
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _overlap(text: str) -> str | int:
@@ -138,3 +117,10 @@ def _bbox(text: str) -> tuple[float, float, float, float]:
     if not (minx < maxx and miny < maxy):
         raise OptionError("--bbox", expected="minx < maxx and miny < maxy", received=text)
     return minx, miny, maxx, maxy
+
+
+def _memory(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)(i?)B?", text)
+    if not match or float(match[1]) == 0:
+        raise OptionError("--memory", expected="a size such as 500MB or 2GiB", received=text)
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " "))

@@ -40,7 +40,7 @@ def print_table(
 
     Args:
         to: where.
-        title: line above it.
+        title: line above it, never broken.
         columns: headings.
         rows: cells.
         heading: whether the headings are shown.
@@ -50,7 +50,8 @@ def print_table(
     from rich.text import Text
 
     rows = [tuple(row) for row in rows]
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_header=heading)
+    to.print(Text(title, "bold"), soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, show_header=heading, pad_edge=False)
     for position, column in enumerate(columns):
         cells = [row[position] for row in rows if position < len(row)]
         numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)

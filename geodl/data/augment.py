@@ -71,8 +71,8 @@ class Augmentation:
         Returns:
             The three, of the same dtypes; new arrays or views, the given ones are left as they are.
         """
-        x, y, weight = self._turn((x, y, weight), rng)
-        return self._radiometry(x, rng), y, weight
+        x, y, weight = self._turn((self._radiometry(x, rng), y, weight), rng)
+        return x, y, weight
 
     def _turn(self, arrays: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         flips, quarters = rng.integers(2, size=2), int(rng.integers(4))
@@ -90,14 +90,28 @@ class Augmentation:
         std = np.broadcast_to(np.asarray(self.std, np.float64), x.shape[-1:])
         common, own = rng.standard_normal(), rng.standard_normal(len(std))
         factor = 1 + self.contrast * rng.uniform(-1, 1)
-        known = ~np.isnan(x)
-        number = known.sum(tuple(range(x.ndim - 1)))
-        mean = np.where(known, x, 0).sum(tuple(range(x.ndim - 1)), dtype=np.float64) / np.maximum(number, 1)
-        offset = self.brightness * std * (common + own) / np.sqrt(2) + mean * (1 - factor)
-        changed = x * x.dtype.type(factor) + offset.astype(x.dtype)
+        offset = self.brightness * std * (common + own) / np.sqrt(2)
+        if self.contrast:
+            offset += _band_means(x) * (1 - factor)
+        # Pixels of a row are taken as one long axis: numpy is slow along a last axis as short as the bands.
+        width, rows = x.shape[-2], x.reshape(*x.shape[:-2], -1)
+        changed = rows * x.dtype.type(factor)
+        changed += np.tile(offset.astype(x.dtype), width)
         if self.noise:
-            changed += rng.standard_normal(x.shape, np.float32) * (self.noise * std).astype(x.dtype)
-        return np.asarray(changed)
+            changed += rng.standard_normal(rows.shape, np.float32) * np.tile((self.noise * std).astype(x.dtype), width)
+        return np.asarray(changed.reshape(x.shape))
+
+
+def _band_means(x: np.ndarray) -> np.ndarray:
+    """Returns the mean of each band over its valid values, 0 where there are none."""
+    means = np.zeros(x.shape[-1])
+    for k in range(len(means)):
+        band = x[..., k]
+        means[k] = band.mean(dtype=np.float64)
+        if not np.isfinite(means[k]):
+            known = np.isfinite(band)
+            means[k] = band.mean(dtype=np.float64, where=known) if known.any() else 0
+    return means
 
 
 def resize_values(values: np.ndarray, size: int) -> np.ndarray:
@@ -111,35 +125,40 @@ def resize_values(values: np.ndarray, size: int) -> np.ndarray:
         (size, size, band) of the same dtype; not-a-number where less than half of the weight is on valid pixels
         (those whose bands are all valid).
     """
-    known = np.isfinite(values).all(-1, keepdims=True)
-    if known.all():
-        return _blend(_blend(values, size, 0), size, 1)
-    filled = np.concatenate([np.where(known, values, 0), known], -1, dtype=values.dtype)
-    blended = _blend(_blend(filled, size, 0), size, 1)
-    share = blended[..., -1:]
-    return np.where(share >= 0.5, blended[..., :-1] / np.maximum(share, 0.5), np.nan).astype(values.dtype)
+    if np.isfinite(values).all():
+        return _blend(values, size)
+    known = np.isfinite(values).all(-1)
+    share = _blend(known.astype(values.dtype), size)
+    blended = _blend(np.where(known[..., None], values, 0), size)
+    blended /= np.maximum(share, 0.5)[..., None]
+    blended[share < 0.5] = np.nan
+    return blended
 
 
-def _blend(values: np.ndarray, size: int, axis: int) -> np.ndarray:
-    """Resizes one axis with a triangle as wide as two new pixels, or two old ones where these are larger."""
-    length = values.shape[axis]
+def _blend(values: np.ndarray, size: int) -> np.ndarray:
+    """Resizes the first two axes with triangles as wide as two new pixels, or two old ones where these are larger."""
+    for _ in range(2):
+        taps, shares = _triangles(values.shape[0], size)
+        columns = (-1,) + (1,) * (values.ndim - 1)
+        result = np.zeros((size, *values.shape[1:]), values.dtype)
+        for tap, share in zip(taps.T, shares.T.astype(values.dtype), strict=True):
+            result += values[tap] * share.reshape(columns)
+        values = np.ascontiguousarray(result.swapaxes(0, 1))
+    return values
+
+
+def _triangles(length: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which of `length` pixels each of `size` new ones is made of, and with what weight: each (size, taps)."""
     step = length / size
     reach = max(step, 1.0)
     centres = (np.arange(size) + 0.5) * step - 0.5
-    first = np.floor(centres - reach).astype(np.int64) + 1
-    taps = first[:, None] + np.arange(int(np.ceil(2 * reach)))
+    taps = np.floor(centres - reach).astype(np.int64)[:, None] + np.arange(1, int(np.ceil(2 * reach)) + 1)
     shares = np.maximum(1 - np.abs(taps - centres[:, None]) / reach, 0)
     shares = np.where((taps >= 0) & (taps < length), shares, 0)
-    shares = (shares / shares.sum(1, keepdims=True)).astype(values.dtype)
-    along = [1] * values.ndim
-    along[axis] = size
-    result = np.zeros((*values.shape[:axis], size, *values.shape[axis + 1 :]), values.dtype)
-    for tap, share in zip(np.clip(taps, 0, length - 1).T, shares.T, strict=True):
-        result += np.take(values, tap, axis) * share.reshape(along)
-    return result
+    return np.clip(taps, 0, length - 1), shares / shares.sum(1, keepdims=True)
 
 
 def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
     """Resizes class indices (height, width) to (size, size): each new pixel takes the one that its centre lies in."""
-    rows, cols = (((np.arange(size) + 0.5) * length / size).astype(np.int64) for length in labels.shape)
+    rows, cols = ((2 * np.arange(size) + 1) * length // (2 * size) for length in labels.shape)
     return labels[np.ix_(rows, cols)]

@@ -24,11 +24,12 @@ Batch = tuple[Any, Any, np.ndarray]
 class Batches(keras.utils.PyDataset):
     """Training batches, without end: item k is the batch of global step `start + k`, a pure function of (seed, step).
 
-    Pass it to `model.fit(batches, epochs=…, steps_per_epoch=…)`: epochs are marks on one line of steps, and a run that
+    Pass it to `model.fit(batches, epochs=…, steps_per_epoch=…, shuffle=False)`: epochs are marks on one line of steps, and a run that
     continues at step s takes `Batches(…, start=s)`. Each call of `fit` begins at item 0.
 
     To Keras it is of unknown length and has one worker, whatever `workers` says. A known length would be shuffled by
-    `fit`, and the threads of Keras drop the batch with which it builds the model, so that step k would get batch k + 1.
+    `fit`, and Keras's own threads lose the batches with which it builds a model (on JAX and with `tf.distribute`), so
+    that step k would get a later batch.
 
     Args:
         samples: what to learn from. Where they have no preference (see `DrawnSamples`), each is visited once per pass.
@@ -41,7 +42,7 @@ class Batches(keras.utils.PyDataset):
     Example:
         >>> batches = Batches(samples, batch_size=8, seed=0)
         >>> x, y, weight = batches[0]       # (8, 128, 128, bands), (8, 128, 128), (8, 128, 128)
-        >>> model.fit(batches, epochs=10, steps_per_epoch=100)
+        >>> model.fit(batches, epochs=10, steps_per_epoch=100, shuffle=False)
     """
 
     def __init__(

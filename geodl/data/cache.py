@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
 
+from geodl.data.labels import Labels
+from geodl.data.samples import Scene
 from geodl.data.source import Source, Window
 
-__all__ = ("Cached", "cached")
+__all__ = ("CachedLabels", "CachedSource", "cached")
 
 
-class Cached(Source):
-    """A source that is read once, at the first need, and then answers from memory. Safe to read from several threads.
-
-    Args:
-        source: what to keep: float32, 4 bytes per pixel, band and time.
-    """
+class CachedSource(Source):
+    """A source that is read once, at the first need, and then answers from memory: 4 bytes per pixel, band and time."""
 
     def __init__(self, source: Source) -> None:
         self.name, self.grid, self.bands, self.times = source.name, source.grid, source.bands, source.times
         self._source = source
-        self._values: np.ndarray | None = None
-        self._lock = threading.Lock()
+        self._values = _Once(lambda: source.read()[0])
 
     def _read(self, window: Window, times: slice | None) -> tuple[np.ndarray, np.ndarray]:
-        with self._lock:
-            if self._values is None:
-                self._values, _ = self._source.read()
         lead = () if self.times is None else (times or slice(None),)
-        values = self._values[(*lead, *window.toslices())].copy()
+        values = self._values.get()[(*lead, *window.toslices())].copy()
         return values, ~np.isnan(values)
 
     def select(self, names: tuple[str, ...]) -> Self:
@@ -44,7 +38,37 @@ class Cached(Source):
         return type(self)(self._source.rename(names))
 
 
-def cached(sources: Sequence[Source], *, budget: int = 512 * 2**20) -> list[Source]:
-    """Returns the sources, kept in memory if all of them together fit in `budget` bytes, else as they are."""
-    values = sum(math.prod(s.grid.shape) * len(s.bands) * (1 if s.times is None else len(s.times)) for s in sources)
-    return [Cached(source) for source in sources] if 4 * values <= budget else list(sources)
+class CachedLabels(Labels):
+    """Labels that are read once, at the first need, and then answer from memory: 2 bytes per pixel."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.name, self.grid, self.classes = labels.name, labels.grid, labels.classes
+        self._indices = _Once(lambda: labels.read().astype(np.int16))
+
+    def _read(self, window: Window) -> np.ndarray:
+        return self._indices.get()[window.toslices()].astype(np.int32)
+
+
+class _Once:
+    """An array that the first of several threads reads and the others wait for."""
+
+    def __init__(self, read: Callable[[], np.ndarray]) -> None:
+        self._read, self._lock = read, threading.Lock()
+        self._array: np.ndarray | None = None
+
+    def get(self) -> np.ndarray:
+        with self._lock:
+            if self._array is None:
+                self._array = self._read()
+            return self._array
+
+
+def cached(scenes: Sequence[Scene], *, budget: int = 512 * 2**20) -> list[Scene]:
+    """Returns the scenes, kept in memory if all of them together fit in `budget` bytes, else as they are."""
+    needed = 0
+    for source, _, _ in scenes:
+        times = 1 if source.times is None else len(source.times)
+        needed += math.prod(source.grid.shape) * (4 * len(source.bands) * times + 2)
+    if needed > budget:
+        return list(scenes)
+    return [Scene(CachedSource(source), CachedLabels(labels), split) for source, labels, split in scenes]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from geodl.contract import ClassInfo
-from geodl.data.labelfiles import LARGEST, label_file, labelled_values
+from geodl.data.labelfiles import LARGEST, label_file, labelled_values, read_stored
 from geodl.data.legend import class_colour, colours_of, names_of
 from geodl.data.rasterfile import RasterFile
 from geodl.data.source import Window
@@ -27,13 +27,13 @@ def infer_classes(
 ) -> tuple[tuple[ClassInfo, ...], dict[int, int]]:
     """Finds the classes that occur in label files.
 
-    Rasters are read whole, block by block: each value but nodata, `ignore_label` and negative ones is a class. Its name
-    comes from the file's category names or attribute table (`.aux.xml`), else it is `class_<value>`; its colour from the
+    Rasters are read whole, block by block: each value but nodata, `ignore_label` and negative ones is a class. Its
+    name comes from the file's tags, category names or attribute table, else it is `class_<value>`; its colour from the
     colour table, else from `PALETTE`.
 
-    In polygons a class is a value of `column`, by default the only column that can hold it or the one whose name says so
-    (class, label, land cover, type, …), text before numbers. Numbers from 0 to 255 are values themselves; names take the
-    numbers of a column that is one-to-one with theirs, if these are 0 to 255; all else is numbered from 1 in sorted order.
+    In polygons a class is a value of `column`, by default the only column that can hold it or the one whose name says
+    so (class, label, land cover, type, …), text before numbers. Numbers from 0 to 255 are values themselves; names take
+    the numbers of a column that is one-to-one with theirs, if these are 0 to 255; all else is numbered from 1, sorted.
 
     Args:
         label_paths: rasters, or vector files; not both.
@@ -65,6 +65,9 @@ def infer_classes(
     if not counts:
         raise NoValidPixels(_few(paths), "No pixel is labelled")
     values = sorted(counts)
+    # Entries of a colour table that were never set are all black.
+    shared = {colour for colour, times in Counter(colours.get(value) for value in values).items() if times > 1}
+    colours = {value: colour for value, colour in colours.items() if colour not in shared}
     classes = tuple(
         ClassInfo(value, names.get(value, f"class_{value}"), colours.get(value, class_colour(k)))
         for k, value in enumerate(values)
@@ -84,7 +87,7 @@ def _count(file: RasterFile, ignore_label: int | None) -> Counter[int]:
             some = ", ".join(f"{value:g}" for value in np.unique(values[wrong])[:5])
             raise LabelsUnreadable(
                 file.path, f"it holds values that are no whole numbers from 0 to {LARGEST} ({some})",
-                advice="Give class values as whole numbers from 0 to 255, and set data.ignore_label if one means unlabelled.",
+                advice="Renumber the classes, or set data.ignore_label if the value means unlabelled.",
             )  # fmt: skip
         counts += np.bincount(values.astype(np.uint8), minlength=LARGEST + 1)
     return Counter({value: int(count) for value, count in enumerate(counts) if count})

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 from affine import Affine
@@ -15,7 +16,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from geodl.contract import Band
-from geodl.data.source import Grid, Source, Window, decode, find_bands, name_bands
+from geodl.data.source import Grid, Source, Window, decode, find_bands, finite_nodata, name_bands
 from geodl.errors import SourceUnreadable
 
 __all__ = ("ArraySource", "open_array", "open_cube")
@@ -122,6 +123,24 @@ class ArraySource(Source):
         other.bands = tuple(self.bands[k] for k in positions)
         other._places = tuple(self._places[k] for k in positions)
         return other
+
+    @property
+    def template(self) -> xr.DataArray:
+        """The first of the arrays, of dims (y, x, band) under their own names: it has the coordinates of y and x."""
+        return self._parts[0]
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether any of the bands is held by dask."""
+        return any(self._parts[part].chunks is not None for part, _ in self._places)
+
+    def lazy(self) -> da.Array:
+        """Returns what `read` would, as a dask array (y, x, band), chunked as the scene is."""
+        planes = [
+            da.asarray(self._parts[part].data)[..., k].map_blocks(decode, band, dtype=np.float32)
+            for (part, k), band in zip(self._places, self.bands, strict=True)
+        ]
+        return da.stack(planes, axis=-1)
 
     def _read(self, window: Window, times: slice | None) -> tuple[np.ndarray, np.ndarray]:
         rows = slice(int(window.row_off), int(window.row_off + window.height))
@@ -272,7 +291,7 @@ def _bands(part: xr.DataArray) -> list[Band]:
             dtype=str(part.dtype),
             scale=float(per_band["scale"][k]),
             offset=float(per_band["offset"][k]),
-            nodata=None if per_band["nodata"][k] is None else float(per_band["nodata"][k]),
+            nodata=finite_nodata(per_band["nodata"][k]),
         )
         for k in range(count)
     ]

@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from geodl.data.files import is_local
 from geodl.errors import SourceUnreadable
 
-__all__ = ("Handle", "reading")
+__all__ = ("Handle", "reading", "without_warnings")
 
 # GDAL's default block cache is 5 % of the machine's memory: out of proportion to the bound on a whole prediction.
 os.environ.setdefault("GDAL_CACHEMAX", "64")
@@ -99,6 +99,15 @@ def reading(path: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def without_warnings(category: type[Warning]) -> Iterator[None]:
+    """Ignores warnings of a category in the block."""
+    # Python's filters are shared by all threads, so only one at a time may change them.
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
+
+
 def _open(path: str) -> rasterio.DatasetReader:
     if is_local(path):
         if os.path.isdir(path):
@@ -108,9 +117,7 @@ def _open(path: str) -> rasterio.DatasetReader:
         if os.path.getsize(path) == 0:
             raise SourceUnreadable(path, "the file is empty", advice="Copy or download it again.")
     try:
-        # Python's filters are shared by all threads, so only one at a time may change them.
-        with _LOCK, warnings.catch_warnings(), rasterio.Env(**_GDAL):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with without_warnings(NotGeoreferencedWarning), rasterio.Env(**_GDAL):
             dataset = rasterio.open(path)
     except (RasterioError, OSError) as error:
         cause = str(error).rstrip(".")

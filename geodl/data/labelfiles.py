@@ -13,7 +13,7 @@ from geodl.data.source import Window, is_nodata
 from geodl.data.vectors import Layer
 from geodl.errors import LabelsUnreadable
 
-__all__ = ("LARGEST", "label_file", "labelled_values", "readread_stored")
+__all__ = ("LARGEST", "label_file", "labelled_values", "read_stored")
 
 LARGEST = 255
 """Largest class value: maps are written as uint8."""
@@ -22,6 +22,7 @@ _LOG = logging.getLogger("geodl")
 
 
 def label_file(path: str) -> RasterFile:
+    """Opens a raster of one band. Raises `LabelsUnreadable` if it has several."""
     file = RasterFile(path)
     if len(file.bands) != 1:
         raise LabelsUnreadable(

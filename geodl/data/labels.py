@@ -218,7 +218,7 @@ def open_labels(
 def _index_by_value(
     values: set[int | str], codes: Mapping[int | str, int], classes: Sequence[ClassInfo], where: str
 ) -> dict[int | str, int]:
-    """Matches the values of a column with classes: by name, else by number, else by the number that goes with the name."""
+    """Matches the values of a column with classes: by name, by number, or by the number that goes with the name."""
     by_name = {info.name: k for k, info in enumerate(classes)}
     by_number = {info.value: k for k, info in enumerate(classes)}
     if all(str(value) in by_name for value in values):

@@ -25,15 +25,18 @@ def class_colour(position: int) -> str:
 
 
 def colours_of(file: RasterFile) -> dict[int, str]:
-    """Returns `#rrggbb` by value from the file's colour table; empty where it has none or all its colours are equal."""
-    if file.colormap is None:
-        return {}
-    colours = {value: f"#{red:02x}{green:02x}{blue:02x}" for value, (red, green, blue, _) in file.colormap.items()}
-    return colours if len(set(colours.values())) > 1 else {}
+    """Returns `#rrggbb` by value from the file's colour table; entries that were never set are black there."""
+    table = {} if file.colormap is None else file.colormap
+    return {value: f"#{red:02x}{green:02x}{blue:02x}" for value, (red, green, blue, _) in table.items()}
 
 
 def names_of(file: RasterFile) -> dict[int, str]:
-    """Returns class names by value, from GDAL's sidecar `.aux.xml`: its category names or raster attribute table."""
+    """Returns class names by value: from the tags `class_<value>` of maps and labels that geodl wrote, or from GDAL's
+    sidecar `.aux.xml`, its category names or raster attribute table.
+    """
+    tagged = {key[6:]: name for key, name in file.tags.items() if key.startswith("class_") and key[6:].isdecimal()}
+    if tagged:
+        return _distinct({int(value): name for value, name in tagged.items()})
     sidecar = file.path + ".aux.xml"
     if not os.path.isfile(sidecar):
         return {}

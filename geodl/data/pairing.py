@@ -39,15 +39,15 @@ def pair(images: Sequence[tuple[str, Spec]], labels: Any, *, match: str = "auto"
     Args:
         images: (name, spec) as `find_rasters` gives them.
         labels: a file, a folder, a glob or a list of these.
-        match: `stem`: image and label have the same name. `place`: the label raster lies on the image's grid (or is the only
-            one that overlaps it), or one of the polygons touches the image; images without any are left out, with a
-            warning. A regular expression: it is searched in both names and its first group must be equal, as
+        match: `stem`: image and label have the same name. `place`: the label raster lies on the image's grid (or is
+            the only one that overlaps it), or one of the polygons touches the image; images without any are left out,
+            with a warning. A regular expression: it is searched in both names and its first group must be equal, as
             `^(.+_\d+)_` for `India_900498_S1Hand` and `India_900498_LabelHand`. `auto`: by name, else one image and
             one raster are a pair, else by place.
 
     Returns:
-        (name, spec, label file) of each image, in order. One label file may serve several images. Label files without image
-        are passed over.
+        (name, spec, label file) of each image, in order. One label file may serve several images. Label files without
+        image are passed over.
 
     Raises:
         PairingError: an image has no label file, or several.

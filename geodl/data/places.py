@@ -105,11 +105,11 @@ def _cut_at_date_line(shapes: np.ndarray) -> np.ndarray:
     jumps = (np.abs(np.diff(points[:, 0])) > 180) & (owner[1:] == owner[:-1])
     crossing = np.isin(np.arange(len(shapes)), owner[1:][jumps])
     shapes[crossing] = shapely.transform(shapes[crossing], lambda xy: xy + np.outer(xy[:, 0] < 0, (360, 0)))
-    beyond = crossing | (shapely.bounds(shapes)[:, 2] > 180)
+    west, _, east, _ = shapely.bounds(shapes).T
+    beyond = (west < -180) | (east > 180)
     if beyond.any():
-        here = shapely.intersection(shapes[beyond], shapely.box(-180, -90, 180, 90))
-        there = shapely.intersection(shapes[beyond], shapely.box(180, -90, 540, 90))
-        shapes[beyond] = shapely.union(here, shapely.transform(there, lambda xy: xy - np.array((360, 0))))
+        turns = [shapely.transform(shapes[beyond], lambda xy, d=turn: xy + np.array((d, 0))) for turn in (-360, 0, 360)]
+        shapes[beyond] = shapely.union_all(shapely.intersection(turns, shapely.box(-180, -90, 180, 90)), axis=0)
     return shapes
 
 

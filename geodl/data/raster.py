@@ -33,7 +33,7 @@ def open_raster(spec: Spec, *, name: str | None = None, bands: Sequence[str] | N
     """Opens one scene.
 
     Bands are called by their description in the file, else by their colour (`red`, `nir`, …), else `band_1`, `band_2`,
-    … In a list of files of one band each, bands without description are called by what is particular to the file's name.
+    … In a list of files of one band each, a band without description is called by what is particular to its file.
 
     Args:
         spec: a path; a mapping of band names to paths of files with one band each; or a list of paths, whose bands
@@ -67,7 +67,18 @@ def open_raster(spec: Spec, *, name: str | None = None, bands: Sequence[str] | N
             raise GridMismatch(files[0].path, other.path, differs=what, expected=expected, received=received)
     source = RasterSource(files, _names(files, spec), name or common_name(paths))
     if source.grid.crs is None:
-        _warn_of_missing_crs(os.path.abspath(paths[0]), source.name)
+        _warn(
+            f"{source.name} has no CRS: it is taken as a plain pixel grid; what is made of it has no CRS either.",
+            paths[0],
+        )
+    for file in files:
+        band = file.alpha_like_data()
+        if band:
+            _warn(
+                f"band {band} of {stem(file.path)} is marked as transparency but looks like a measurement (infrared?). "
+                "It is not used as a band. If it is one, mark it so: rio edit-info --colorinterp, undefined for alpha.",
+                file.path,
+            )
     return source if bands is None else name_bands(source, bands)
 
 
@@ -146,7 +157,7 @@ def _image(path: str) -> RasterFile:
     if file.colormap is not None:
         raise SourceUnreadable(
             path, "it is a palette image: its values are indices of colours, not measurements",
-            advice="Expand it to red, green and blue first (gdal_translate -expand rgb). As labels it is fine as it is.",
+            advice="Expand it to red, green and blue first (gdal_translate -expand rgb). As labels it can stay.",
         )  # fmt: skip
     return file
 
@@ -172,9 +183,9 @@ def _names(files: Sequence[RasterFile], spec: Spec) -> list[str]:
 
 
 @lru_cache(maxsize=65536)
-def _warn_of_missing_crs(path: str, name: str) -> None:
-    """Cached, so that each file is named once."""
-    _LOG.warning("%s has no CRS: it is taken as a plain pixel grid; what is made of it has no CRS either.", name)
+def _warn(message: str, path: str) -> None:
+    """Cached, so that each thing is said once of each file."""
+    _LOG.warning(message)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

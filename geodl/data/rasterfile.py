@@ -15,7 +15,7 @@ from rasterio.errors import CRSError as RasterioCRSError
 
 from geodl.contract import Band
 from geodl.data.handles import Handle, reading
-from geodl.data.source import Grid, Window
+from geodl.data.source import Grid, Window, finite_nodata
 from geodl.errors import SourceUnreadable
 
 __all__ = ("RasterFile",)
@@ -29,7 +29,7 @@ _COLOURS = {
 class RasterFile:
     """One raster file: what its header says, and its stored values. Safe to read from several threads."""
 
-    def __init__(self, path: FilePath) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         """Reads the header.
 
         Raises:
@@ -61,7 +61,7 @@ class RasterFile:
                 if colours[i - 1] == ColorInterp.palette:
                     self.colormap = dataset.colormap(i)
             self.block: tuple[int, int] = dataset.block_shapes[0]
-            self.tags: dict[str, str] = {**dataset.tags(), **dataset.tags(1)}
+            self.tags: dict[str, str] = dataset.tags(1)
             self.given_names = _given_names(dataset, self._indexes)
             self._masked = _masked(dataset, self._indexes)
             self.bands = tuple(
@@ -71,7 +71,7 @@ class RasterFile:
                     dtype=dataset.dtypes[i - 1],
                     scale=dataset.scales[i - 1],
                     offset=dataset.offsets[i - 1],
-                    nodata=dataset.nodatavals[i - 1],
+                    nodata=finite_nodata(dataset.nodatavals[i - 1]),
                 )
                 for k, (i, given) in enumerate(zip(self._indexes, self.given_names), 1)
             )
@@ -104,6 +104,16 @@ class RasterFile:
                 opaque = (dataset.read(self._alpha, window=window) > 0).all(axis=0)
                 valid = opaque if valid is None else valid & opaque
         return stored, valid
+
+    def alpha_like_data(self) -> int | None:
+        """Returns the number of an alpha band that is neither quite opaque nor quite transparent nearly anywhere."""
+        dataset = self._handle.dataset()
+        for i in self._alpha:
+            with reading(self.path):
+                some = dataset.read(i, out_shape=(min(64, dataset.height), min(64, dataset.width)))
+            if len(np.unique(some)) > 16 and np.isin(some, (0, some.max())).mean() < 0.5:
+                return i
+        return None
 
     def close(self) -> None:
         """Closes the file in all threads that are not reading it."""

@@ -22,7 +22,17 @@ from shapely import affinity
 from geodl.contract import Band
 from geodl.errors import BandMismatch
 
-__all__ = ("Grid", "Source", "Window", "decode", "find_bands", "is_nodata", "name_bands", "open_source")
+__all__ = (
+    "Grid",
+    "Source",
+    "Window",
+    "decode",
+    "find_bands",
+    "finite_nodata",
+    "is_nodata",
+    "name_bands",
+    "open_source",
+)
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,7 @@ class Source(ABC):
 
         Returns:
             `values`, float32 of shape ([time,] height, width, band), in physical units (scale and offset applied),
-            not-a-number where invalid; and `valid`, bool, broadcastable to `values`. Pixels beyond the grid are invalid.
+            not-a-number where invalid; and `valid`, bool, broadcastable to `values`, False beyond the grid.
 
         Raises:
             SourceUnreadable: the file is missing, truncated or damaged.
@@ -240,6 +250,11 @@ def decode(stored: np.ndarray, band: Band) -> np.ndarray:
     if stored.dtype.kind == "f":
         values[~np.isfinite(values)] = np.nan
     return values
+
+
+def finite_nodata(nodata: float | None) -> float | None:
+    """Leaves out what is not finite: that is nodata whether anyone says so or not."""
+    return float(nodata) if nodata is not None and np.isfinite(nodata) else None
 
 
 def is_nodata(stored: np.ndarray, nodata: float | None) -> np.ndarray | None:

@@ -89,6 +89,7 @@ def split_scenes(
     divide: int | None = None,
     features: Sequence[Features | None] | None = None,
     class_area: ClassArea | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> list[SceneSplit]:
     """Splits scenes so that nothing held out is trained on.
 
@@ -102,7 +103,7 @@ def split_scenes(
             `feature`: labelled polygons, of each class; a class with a single one stays in training.
             `none`: nothing.
             `auto`: by file where there are 5 that do not overlap, by feature where all labels are polygons, fewer than
-            500 and at least 2 of each class, else by blocks, or by file where the scenes are too small for blocks.
+            500 and at least 2 of most classes, else by blocks, or by file where the scenes are too small for blocks.
         seed: of the random choice.
         validation, test: shares held out, 0-1, of blocks, files, groups or polygons; at least one where not 0.
         folds, fold: k-fold cross-validation instead of `validation`: `fold`, from 0, is the one validated. The other
@@ -116,6 +117,7 @@ def split_scenes(
         divide: for `group`: the captured integers are divided by this, rounding down: the parent tile of map tiles.
         features: for `feature`: for each scene the polygons in its grid's CRS with their class index, or None.
         class_area: if given, units are chosen such that each class is on both sides where it can be.
+        class_names: for messages; default: class indices.
 
     Returns:
         One `SceneSplit` per scene.
@@ -138,7 +140,8 @@ def split_scenes(
     if by == "group":
         return _by_unit(scenes, _by_name(scenes, pattern, divide), rule, by, class_area)
     if by == "feature":
-        return _exclude_elsewhere(scenes, _by_feature(scenes, known, rule, patch, buffer or 0), buffer or 0)
+        margin = buffer or 0
+        return _exclude_elsewhere(scenes, _by_feature(scenes, known, rule, patch, margin, class_names), margin)
     margin = patch if buffer is None else buffer
     try:
         return _exclude_elsewhere(scenes, _by_block(scenes, rule, patch, block, margin, class_area), margin)
@@ -156,7 +159,7 @@ def _choose(scenes: Sequence[tuple[str, Grid]], features: Sequence[Features | No
         return "file"
     polygons = [item for found in features for item in found or ()]
     _, counts = np.unique([index for _, index in polygons], return_counts=True)
-    if None not in features and 0 < len(polygons) < _FEW_FEATURES and counts.min() >= 2:
+    if None not in features and 0 < len(polygons) < _FEW_FEATURES and np.median(counts) >= 2:
         return "feature"
     return "auto"
 
@@ -277,7 +280,7 @@ def _blocks(shape: tuple[int, int], patch: int, block: int | None) -> np.ndarray
 
 
 def _dilated(held: np.ndarray, buffer: int, grid: Grid) -> np.ndarray:
-    return rectangles(expand(to_window(rectangle), buffer, grid.shape) for rectangle in held)
+    return np.clip(held + np.array([-buffer, -buffer, buffer, buffer]), 0, [*grid.shape, *grid.shape])
 
 
 def _split_blocks(
@@ -301,7 +304,12 @@ def _split_blocks(
 
 
 def _by_feature(
-    scenes: Sequence[tuple[str, Grid]], features: Sequence[Features | None], rule: Rule, patch: int, buffer: int
+    scenes: Sequence[tuple[str, Grid]],
+    features: Sequence[Features | None],
+    rule: Rule,
+    patch: int,
+    buffer: int,
+    class_names: Sequence[str] | None,
 ) -> list[SceneSplit]:
     """Holds out polygons of each class, such that windows that miss them can still reach polygons of each class."""
     items, found = [], []
@@ -313,9 +321,9 @@ def _by_feature(
                 found.append(bounds)
     scene, feature, kind = np.array(items, np.int64).reshape(-1, 3).T
     extent = rectangles(found)
-    lonely = [int(c) for c in np.unique(kind) if (kind == c).sum() == 1]
-    if lonely:
-        _LOG.warning("Class(es) %s have a single polygon, which stays in training: they are not validated.", lonely)
+    lonely = [class_names[c] if class_names else str(c) for c in np.unique(kind) if (kind == c).sum() == 1]
+    if lonely and rule.holds_out:
+        _LOG.warning("Trained on but not scored, having a single polygon: class %s.", ", ".join(lonely))
 
     def excluded(parts: np.ndarray, k: int) -> np.ndarray:
         return _dilated(extent[(parts > 0) & (scene == k)], buffer, scenes[k][1])

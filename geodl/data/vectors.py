@@ -17,6 +17,7 @@ from pyproj.exceptions import CRSError, ProjError
 from shapely import GeometryType
 
 from geodl.data.files import is_local
+from geodl.data.handles import without_warnings
 from geodl.data.source import Grid
 from geodl.errors import EmptyDataset, LabelsUnreadable, SourceUnreadable, nearest
 
@@ -51,7 +52,7 @@ class Layer:
         return shapely.STRtree(self.shapes)
 
     def values(self, column: str) -> list[int | str | None]:
-        """Returns the value of each polygon in `column`: whole numbers as int (also if written as text), None if missing.
+        """Returns the value of each polygon in `column`: whole numbers as int (even if written as text), or None.
 
         Raises:
             LabelsUnreadable: no such column, or it holds fractions or dates.
@@ -70,7 +71,7 @@ class Layer:
         return raw
 
     def class_column(self) -> str:
-        """Finds the column that holds the class: the only one that can, or the one whose name says so, text before numbers.
+        """Finds the column that holds the class: the only one that can, or the one whose name says so, text first.
 
         Raises:
             LabelsUnreadable: none, or several equally likely ones; they are listed.
@@ -180,17 +181,23 @@ def read_layer(path: str | os.PathLike[str]) -> Layer:
 
 @lru_cache(maxsize=16)
 def _read(path: str, version: tuple[int, int] | None) -> Layer:
+    if path.lower().endswith(".shp") and version is not None and not _whole_shapefile(path, size=version[1]):
+        # OGR would give the polygons that are left and say nothing.
+        raise SourceUnreadable(path, "the file is cut short", advice="Copy or download it again.")
     try:
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
         if len(layers) > 1:
             raise LabelsUnreadable(
                 path, f"it has several layers ({', '.join(layers)})", advice="Export the one with the labels."
             )
-        meta, _, encoded, columns = pyogrio.raw.read(path, layer=layers[0] if layers else None, force_2d=True)
+        with without_warnings(RuntimeWarning):
+            meta, _, encoded, columns = pyogrio.raw.read(path, layer=layers[0] if layers else None, force_2d=True)
         shapes = shapely.from_wkb(encoded) if encoded is not None else np.zeros(0, object)
         crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, CRSError) as error:
-        raise SourceUnreadable(path, str(error).rstrip(".")) from error
+        unknown = "not recognized as being in a supported file format" in str(error)
+        cause = "it holds no polygons in a format that is known" if unknown else str(error).rstrip(".")
+        raise SourceUnreadable(path, cause) from error
     present = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     shapes = shapes[present]
     if len(shapes) == 0:
@@ -206,6 +213,13 @@ def _read(path: str, version: tuple[int, int] | None) -> Layer:
     if not kept.any():
         raise EmptyDataset(path, expected="polygons", received="geometries without area")
     return Layer(path, crs, shapes[kept], {str(name): c[present][kept] for name, c in zip(meta["fields"], columns)})
+
+
+def _whole_shapefile(path: str, *, size: int) -> bool:
+    """Compares the length that the header states (bytes 24 to 27, in 16-bit words) with the file's."""
+    with open(path, "rb") as file:
+        header = file.read(28)
+    return len(header) == 28 and 2 * int.from_bytes(header[24:], "big") <= size
 
 
 def _surface(shape: shapely.Geometry) -> shapely.Geometry:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
-import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
-from pyproj import CRS, Transformer
 from rasterio.features import rasterize
 
 from geodl.data.source import Grid, Window
-from geodl.errors import OptionError, SourceUnreadable
+from geodl.data.vectors import read_layer
+from geodl.errors import LabelsUnreadable, OptionError
 
 __all__ = ("Area", "bbox_window")
 
@@ -34,31 +31,23 @@ class Area:
         self._grid = grid
         self._tree = shapely.STRtree(polygons)
         if not self._tree.query(grid.footprint(), predicate="intersects").size:
-            around = shapely.total_bounds(polygons)
-            raise OptionError("mask", expected=f"polygons within {grid.footprint().bounds}", received=tuple(around.tolist()))
+            raise OptionError("mask", expected="polygons that overlap the scene", received="none that does")
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], grid: Grid) -> Area:
-        """Reads the first layer of a vector file (GeoPackage, GeoJSON, Shapefile, …) and reprojects it to the grid.
+        """Reads a vector file (GeoPackage, GeoJSON, Shapefile, …), in any CRS.
 
         Raises:
-            SourceUnreadable: no such file, no vector file, or no polygon in it.
-            OptionError: the polygons lie beside the grid, or only one of the two has a CRS.
+            SourceUnreadable: no such file, or no vector file.
+            EmptyDataset: there is no polygon in it.
+            OptionError: the polygons lie beside the grid, only one of the two has a CRS, there are several layers, or
+                points or lines.
         """
         try:
-            meta, _, geometry, _ = pyogrio.raw.read(Path(path), columns=[])
-        except (DataSourceError, DataLayerError, OSError) as error:
-            raise SourceUnreadable(path, error, advice="Expected polygons, in a vector file.") from error
-        polygons = np.array([]) if geometry is None else shapely.from_wkb(geometry)
-        polygons = polygons[np.isin(shapely.get_type_id(polygons), (3, 6)) & ~shapely.is_empty(polygons)]
-        if not polygons.size:
-            raise SourceUnreadable(path, "it holds no polygon", advice="Expected polygons, in a vector file.")
-        crs = meta["crs"] and CRS.from_user_input(meta["crs"])
-        if grid.crs is None and crs:
-            raise OptionError("mask", expected="polygons without CRS, in pixels, for a scene without CRS", received=crs.name)
-        if crs and crs != grid.crs:
-            transformer = Transformer.from_crs(crs, grid.crs, always_xy=True)
-            polygons = shapely.transform(polygons, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
+            polygons, _ = read_layer(path).on(grid)
+        except LabelsUnreadable as error:
+            expected = "one layer of polygons, with a CRS where the scene has one"
+            raise OptionError("mask", expected=expected, received=os.fspath(path)) from error
         return cls(polygons, grid)
 
     def mask(self, window: Window) -> np.ndarray:
@@ -67,7 +56,7 @@ class Area:
         near = self._polygons[self._tree.query(grid.footprint(), predicate="intersects")]
         if not near.size:
             return np.zeros(grid.shape, bool)
-        return rasterize(near, out_shape=grid.shape, transform=grid.transform, fill=0, default_value=1, dtype="uint8") == 1
+        return np.asarray(rasterize(near, grid.shape, transform=grid.transform, dtype="uint8") == 1)
 
 
 def bbox_window(bbox: tuple[float, float, float, float], grid: Grid) -> Window:
@@ -85,9 +74,11 @@ def bbox_window(bbox: tuple[float, float, float, float], grid: Grid) -> Window:
     except (TypeError, ValueError) as error:
         raise OptionError("bbox", expected="four numbers: minx, miny, maxx, maxy", received=bbox) from error
     corners = np.array([~grid.transform @ (x, y) for x in (left, right) for y in (bottom, top)])
+    corners = np.clip(np.nan_to_num(corners), -1, (grid.width + 1, grid.height + 1))
     # A box given in rounded decimals must not reach a pixel more because of its last digit.
     low = np.maximum(np.floor(corners.min(axis=0) + 1e-6), 0).astype(int)
     high = np.minimum(np.ceil(corners.max(axis=0) - 1e-6), (grid.width, grid.height)).astype(int)
     if not (left < right and bottom < top and (low < high).all()):
-        raise OptionError("bbox", expected=f"minx, miny, maxx, maxy that overlap {grid.footprint().bounds}", received=tuple(bbox))
+        around = grid.footprint().bounds
+        raise OptionError("bbox", expected=f"minx, miny, maxx, maxy that overlap {around}", received=tuple(bbox))
     return Window(low[0], low[1], high[0] - low[0], high[1] - low[1])

@@ -113,8 +113,8 @@ def ramp_weights(span: Span, low: int, high: int, *, scale: int = 1) -> np.ndarr
 class Blender:
     """Sums the weighted tiles of one panel, row by row of tiles, each row from left to right.
 
-    What no later tile touches is handed back at once. Kept are the ramp to the next tile of the row, and the ramp to the
-    next row of tiles: as many rows as two tiles are blended over, as wide as the panel, whatever the height of the scene.
+    What no later tile touches is handed back at once. Kept are the ramp to the next tile of the row, and the ramp to
+    the next row of tiles: the rows over which two tiles are blended, as wide as the panel, however high the scene is.
 
     Args:
         panel: what is mapped.
@@ -128,6 +128,11 @@ class Blender:
         self._scale = scale
         self._below = np.zeros((ramp * scale, (panel.right - panel.left) * scale, channels), np.float32)
         self._beside = np.zeros((0, 0, channels), np.float32)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes kept between one tile and the next."""
+        return self._below.nbytes + self._beside.nbytes
 
     def add(self, part: Part, output: np.ndarray | None) -> np.ndarray:
         """Adds a tile.

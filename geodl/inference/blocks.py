@@ -1,9 +1,10 @@
 """How a scene is cut into tiles: pure geometry, one axis at a time.
 
-Tiles lie on one lattice anchored at the scene's first pixel, are clipped at its borders (never shifted, never padded), and
-overlap. Of the overlap between two tiles each drops the outer `hold` pixels, which saw too little of their surroundings,
-and the rest is a ramp from one tile to the other. With `hold` at least the network's receptive margin there is no ramp
-left: each pixel comes from one tile that saw all of its receptive field, and tiling gives what one whole pass gives.
+Tiles lie on one lattice anchored at the scene's first pixel, are clipped at its borders (never shifted, never padded),
+and overlap. Of the overlap between two tiles each drops the outer `hold` pixels, which saw too little of their
+surroundings, and the rest is a ramp from one tile to the other. Where the overlap is twice the network's receptive
+margin there is no ramp: each pixel comes from a tile that saw all of its receptive field, and tiling gives what one
+whole pass gives.
 """
 
 from __future__ import annotations

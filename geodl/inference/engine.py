@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from geodl.inference.blend import Blender, Panel, Part
 from geodl.inference.blocks import Tiling, panels, round_up
 from geodl.inference.products import Products
 
-__all__ = ("Progress", "Sink", "map_scene", "padded_window")
+__all__ = ("Progress", "Sink", "map_scene", "padded_window", "wanted_pixels", "window_bounds")
 
 Progress = Callable[[int, int], None]
 """Told the pixels done and the pixels in all."""
@@ -69,7 +70,7 @@ def map_scene(
     """Maps a scene, block by block.
 
     Args:
-        call: the network: float32 (batch, height, width, band) to float32 (batch, height * scale, width * scale, channel).
+        call: the network: float32 (batch, height, width, band) to (batch, height * scale, width * scale, channel).
         source: the scene, with the bands of the contract.
         sink: receives every block of the map once.
         contract: what the network eats and gives.
@@ -88,7 +89,7 @@ def map_scene(
         OutputUnwritable: the sink cannot be written.
     """
     window = window or source.grid.window
-    bounds = _bounds(window)
+    bounds = window_bounds(window)
     total, done, valid = int(window.height) * int(window.width), 0, 0
     blender: Blender | None = None
     scale = contract.output.scale
@@ -98,7 +99,8 @@ def map_scene(
     panel = None
     try:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE):
-            tiles = _ahead(reader, lambda part: _read(source, part, contract, area), _parts(tiling, bounds), batch_size + 1)
+            read = partial(_read, source, contract, area)
+            tiles = _ahead(reader, read, _parts(tiling, bounds), batch_size + 1)
             for batch in _batches(tiles, batch_size):
                 for tile, output in zip(batch, _outputs(call, batch, scale), strict=True):
                     part = tile.part
@@ -130,13 +132,36 @@ def padded_window(part: Part, contract: Contract) -> Window:
     return Window(part.column.start, part.row.start, width, height)
 
 
-def _allowed(size: int, dim: Dim) -> int:
-    return dim.size or round_up(size, dim.multiple)
+def wanted_pixels(part: Part, valid: np.ndarray, scale: int, area: Area | None) -> np.ndarray:
+    """Which output pixels of a part are valid and inside the area asked for.
+
+    Args:
+        part: where the tile counts.
+        valid: bool (height, width) of what the tile reads.
+        scale: output pixels per input pixel.
+        area: on the grid of the map; None: everything.
+
+    Returns:
+        bool of shape ((bottom - top) * scale, (right - left) * scale).
+    """
+    y, x = part.top - part.row.start, part.left - part.column.start
+    height, width = part.bottom - part.top, part.right - part.left
+    wanted = valid[y : y + height, x : x + width]
+    if scale > 1:
+        wanted = wanted.repeat(scale, axis=0).repeat(scale, axis=1)
+    if area is not None:
+        wanted = wanted & area.mask(Window(part.left * scale, part.top * scale, width * scale, height * scale))
+    return wanted
 
 
-def _bounds(window: Window) -> Panel:
+def window_bounds(window: Window) -> Panel:
+    """A window as a panel."""
     top, left = int(window.row_off), int(window.col_off)
     return Panel(top, top + int(window.height), left, left + int(window.width))
+
+
+def _allowed(size: int, dim: Dim) -> int:
+    return dim.size or round_up(size, dim.multiple)
 
 
 def _parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
@@ -150,17 +175,11 @@ def _parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
                 yield Part(row, column, panel)
 
 
-def _read(source: Source, part: Part, contract: Contract, area: Area | None) -> _Tile:
+def _read(source: Source, contract: Contract, area: Area | None, part: Part) -> _Tile:
     """Reads a tile; runs in the reading thread."""
     scale = contract.output.scale
     values, valid = source.read(padded_window(part, contract))
-    y, x = part.top - part.row.start, part.left - part.column.start
-    height, width = part.bottom - part.top, part.right - part.left
-    wanted = np.broadcast_to(valid, values.shape)[y : y + height, x : x + width].all(axis=-1)
-    if scale > 1:
-        wanted = wanted.repeat(scale, axis=0).repeat(scale, axis=1)
-    if area is not None:
-        wanted = wanted & area.mask(Window(part.left * scale, part.top * scale, width * scale, height * scale))
+    wanted = wanted_pixels(part, np.asarray(np.broadcast_to(valid, values.shape).all(axis=-1)), scale, area)
     finished = wanted[: part.done[0] * scale, : part.done[1] * scale].copy()
     return _Tile(part, values if wanted.any() else None, finished)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
 
 import shapely
 from pyproj import CRS, Geod
@@ -18,10 +17,8 @@ _TOLERANCE = 0.1
 """Pixel sizes may differ by this share."""
 _NAMELESS = re.compile(r"band_\d+")
 
-_AnySource = TypeVar("_AnySource", bound=Source)
 
-
-def fit_source(source: _AnySource, contract: Contract, *, any_resolution: bool = False) -> _AnySource:
+def fit_source(source: Source, contract: Contract, *, any_resolution: bool = False) -> Source:
     """Returns the source with the bands of the contract, in its order, or says why it does not fit.
 
     Bands are found by name, whatever their case. Where the source's or the network's bands have no names, their number
@@ -62,12 +59,12 @@ def metres_per_pixel(grid: Grid) -> tuple[float, float] | None:
     return tuple(geod.inv(centre.x, centre.y, *end)[2] for end in ends)  # type: ignore[return-value]
 
 
-def _with_bands(source: _AnySource, contract: Contract) -> _AnySource:
+def _with_bands(source: Source, contract: Contract) -> Source:
     own, wanted = ([band.name for band in bands] for bands in (source.bands, contract.input.bands))
     folded = {name.casefold(): name for name in own}
     if len(folded) == len(own) and all(name.casefold() in folded for name in wanted):
         chosen = tuple(folded[name.casefold()] for name in wanted)
-        return source if chosen == tuple(own) else source.select(chosen)
+        return source.select(chosen)
     nameless = any(all(_NAMELESS.fullmatch(name) for name in names) for names in (own, wanted))
     if nameless and len(own) == len(wanted):
         return source
@@ -90,7 +87,7 @@ def _check_resolution(source: Source, contract: Contract) -> None:
             return
         steps = [step * factor for step in steps]
     if received and any(abs(got - step) > _TOLERANCE * step for got, step in zip(received, steps, strict=True)):
-        sizes = (" x ".join(f"{value:.6g}" for value in pair[::-1]) for pair in (steps, received))
+        sizes = (" x ".join(f"{value:.4g}" for value in pair[::-1]) for pair in (steps, received))
         wanted, found = (f"{size} {unit}s" for size in sizes)
         raise ResolutionMismatch(source.name, expected=f"{wanted} (to within 10 %)", received=found)
 

@@ -91,8 +91,8 @@ def plan_tiling(
             return _tiling(shape, round_up(max(shape), step), 0, 0, panel=shape[1])
         raise OptionError(
             "overlap",
-            expected="a number of pixels: each output of this network depends on the whole scene (global pooling or group "
-            f"normalisation), which does not fit the memory of {memory / 2**20:.0f} MiB",
+            expected="a number of pixels: each output of this network depends on the whole scene (global pooling or "
+            f"group normalisation), which does not fit the memory of {memory / 2**20:.0f} MiB",
             received=overlap,
         )
     shared = _shared_pixels(overlap, margin, step, fixed)
@@ -129,15 +129,16 @@ def _shared_pixels(overlap: Overlap, margin: int | None, step: int, fixed: int |
     if isinstance(overlap, int):
         if overlap < 0 or (fixed and overlap > fixed // 2):
             limit = f" up to {fixed // 2}, half of the network's fixed input" if fixed else ""
-            raise OptionError("overlap", expected=f"'auto', 'exact' or a number of pixels, 0 or more{limit}", received=overlap)
+            expected = f"'auto', 'exact' or a number of pixels, 0 or more{limit}"
+            raise OptionError("overlap", expected=expected, received=overlap)
         return round_up(overlap, step)
     exact = None if margin is None else round_up(2 * margin, step)
     if overlap == "exact" and exact is not None:
         if fixed and exact >= fixed:
             raise OptionError(
                 "overlap",
-                expected=f"a number of pixels: the network's fixed input of {fixed} pixels is not larger than twice its "
-                f"receptive margin of {margin}, so that no tile sees all it depends on",
+                expected=f"a number of pixels: the network's fixed input of {fixed} pixels is not larger than twice "
+                f"its receptive margin of {margin}, so that no tile sees all it depends on",
                 received=overlap,
             )
         return exact

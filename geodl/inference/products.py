@@ -57,13 +57,12 @@ class ClassProducts:
         nodata = _free_value(output)
         dtype = "uint8" if max(nodata, *self._values) <= 255 else "uint16"
         self._values = self._values.astype(dtype)
-        fraction = {"unit": "1", "nodata": np.nan}
         available = {
-            "probabilities": tuple(Band(c.name, **fraction) for c in output.classes),
-            "confidence": (Band("confidence", **fraction),),
-            "entropy": (Band("entropy", **fraction),),
+            "probabilities": tuple(Band(c.name, "1", nodata=np.nan) for c in output.classes),
+            "confidence": (Band("confidence", "1", nodata=np.nan),),
+            "entropy": (Band("entropy", "1", nodata=np.nan),),
         }
-        self.layers = (
+        self.layers: tuple[Layer, ...] = (
             Layer("classes", (Band("class", dtype=dtype, nodata=nodata),), dtype, nodata, "mode", output.classes),
             *(Layer(name, available[name], "float32", np.nan, "average") for name in extras),
         )
@@ -85,9 +84,10 @@ class BandProducts:
 
     def __init__(self, output: ModelOutput, extras: Sequence[str]) -> None:
         if extras:
-            raise OptionError(extras[0], expected="a network that tells classes apart", received=f"output of kind {output.kind!r}")
+            expected = "a network that tells classes apart"
+            raise OptionError(extras[0], expected=expected, received=f"output of kind {output.kind!r}")
         nodata = np.nan if output.nodata is None else output.nodata
-        self.layers = (Layer("bands", output.bands, "float32", nodata, "average"),)
+        self.layers: tuple[Layer, ...] = (Layer("bands", output.bands, "float32", nodata, "average"),)
 
     def __call__(self, output: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
         """See `Products`."""
@@ -129,4 +129,7 @@ _OF_PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "confidence": lambda p: p.max(-1, keepdims=True),
     "entropy": _entropy,
 }
-_KINDS: dict[OutputKind, Callable[[ModelOutput, Sequence[str]], Products]] = {"classes": ClassProducts, "bands": BandProducts}
+_KINDS: dict[OutputKind, Callable[[ModelOutput, Sequence[str]], Products]] = {
+    "classes": ClassProducts,
+    "bands": BandProducts,
+}

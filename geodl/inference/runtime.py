@@ -26,14 +26,14 @@ def compile_network(network: keras.Model) -> Call:
     Weights are looked up at each call, so that a network still being trained can be measured with one function.
     One call at a time: it takes all cores anyway, and its memory is planned for once.
 
-    XLA is not used: on a CPU (U-Net of width 16, 1024 x 1024 pixels) it took a tenth longer per tile, and it compiles for
-    each new shape, of which scenes with ragged borders bring many; one graph for all shapes takes 1 s once.
+    XLA is not used with TensorFlow: on a CPU (U-Net of width 16, 1024 x 1024 pixels) it took a tenth longer per tile,
+    and it compiles for each new shape, of which ragged scenes bring many. One graph for all shapes takes 1 s once.
 
     Args:
         network: any Keras model with one input and one output.
 
     Returns:
-        A function from (batch, …) to (batch, …), float32 unless the network works in float64. Safe to call from threads.
+        A function from (batch, …) to (batch, …), float32 unless the network works in float64. Threads may share it.
     """
     run = _RUNNERS.get(keras.backend.backend(), _run_eagerly)(network)
     dtype = np.dtype(keras.backend.standardize_dtype(network.inputs[0].dtype))
@@ -101,8 +101,8 @@ def _run_jax(network: keras.Model) -> Call:
     graph = _PerShape(lambda: jax.jit(forward))
 
     def run(inputs: np.ndarray) -> np.ndarray:
-        variables = ([variable.value for variable in group] for group in (network.trainable_variables, network.non_trainable_variables))
-        return np.asarray(graph(*variables, inputs))
+        groups = network.trainable_variables, network.non_trainable_variables
+        return np.asarray(graph(*([variable.value for variable in group] for group in groups), inputs))
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class SegmentationMetrics:
 
     Args:
         classes: names of the classes, in the order of the predictions' last axis.
+        logits: whether predictions are logits, of which the softmax is taken; else they are probabilities.
         ignore: label of pixels that do not count.
         boundary: tolerance of `boundary_f1`, in pixels.
         bins: number of bins of `ece`.
@@ -44,7 +46,9 @@ class SegmentationMetrics:
         0.5
     """
 
-    def __init__(self, classes: Sequence[str], *, ignore: int = -1, boundary: float = 2.0, bins: int = 15) -> None:
+    def __init__(
+        self, classes: Sequence[str], *, logits: bool = False, ignore: int = -1, boundary: float = 2.0, bins: int = 15
+    ) -> None:
         if not classes:
             raise OptionError("classes", expected="at least one class name", received=classes)
         if bins < 1:
@@ -52,6 +56,7 @@ class SegmentationMetrics:
         if boundary < 0:
             raise OptionError("boundary", expected="a tolerance of 0 pixels or more", received=boundary)
         self.classes = tuple(classes)
+        self.logits = logits
         self.ignore = ignore
         self.boundary = float(boundary)
         self.bins = bins
@@ -67,16 +72,13 @@ class SegmentationMetrics:
         self._edges = np.zeros((4, n), np.int64)
         self._calibration = np.zeros((3, self.bins), np.float64)
 
-    def update(
-        self, y: np.ndarray, prediction: np.ndarray, *, weight: np.ndarray | None = None, logits: bool = False
-    ) -> None:
+    def update(self, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Counts a batch.
 
         Args:
             y: class indices of shape ([batch,] height, width).
-            prediction: probabilities of shape ([batch,] height, width, classes).
+            prediction: probabilities, or logits, of shape ([batch,] height, width, classes).
             weight: shape of `y`; pixels of weight 0 do not count. Other weights all count as one pixel.
-            logits: whether `prediction` holds logits, of which the softmax is taken.
 
         Raises:
             LabelsOutOfRange: `y` holds a value that is neither a class nor `ignore`.
@@ -90,9 +92,9 @@ class SegmentationMetrics:
             unknown = np.setdiff1d(y[known], np.arange(n)).tolist()
             raise LabelsOutOfRange("y", expected=[*range(n), self.ignore], received=unknown)
         counted = known if weight is None else known & (weight > 0)
-        best, confidence = _best(prediction, logits=logits)
-        if not logits and confidence.max(where=best < n, initial=0.0) > 1.001:
-            raise OptionError("logits", expected="True where predictions exceed 1", received=logits)
+        best, confidence = _best(prediction, logits=self.logits)
+        if not self.logits and confidence.max(where=best < n, initial=0.0) > 1.001:
+            raise OptionError("logits", expected="True where predictions exceed 1", received=self.logits)
 
         truth, chosen = y[counted].astype(np.int64), best[counted]
         counts = np.bincount(truth * (n + 1) + chosen, minlength=n * (n + 1)).reshape(n, n + 1)
@@ -143,6 +145,10 @@ class SegmentationMetrics:
         for score, values in per_class.items():
             scores |= {f"{score}/{name}": float(v) for name, v in zip(self.classes, values, strict=True)}
         return scores
+
+    def details(self) -> dict[str, Any]:
+        """Returns the class names and the confusion matrix (true classes in rows), as JSON takes them."""
+        return {"classes": list(self.classes), "confusion": self.confusion.tolist()}
 
     def _count_calibration(self, confidence: np.ndarray, right: np.ndarray) -> None:
         # Bins are closed on the right, so that a confidence of 1 falls into the last one.

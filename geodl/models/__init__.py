@@ -9,11 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geodl.models.blocks import CropLike, Normalisation, PadToMultiple, PixelShuffle, PixelUnshuffle
+    from geodl.models.blocks import (
+        BilinearUpsampling,
+        CropLike,
+        Normalisation,
+        PadToMultiple,
+        PixelShuffle,
+        PixelUnshuffle,
+    )
     from geodl.models.receptive import receptive_margin, total_stride
     from geodl.models.unet import UNet
 
 __all__ = (
+    "BilinearUpsampling",
     "CropLike",
     "Normalisation",
     "PadToMultiple",
@@ -24,18 +32,15 @@ __all__ = (
     "total_stride",
 )
 
-_MODULES = {
-    **dict.fromkeys(("CropLike", "Normalisation", "PadToMultiple", "PixelShuffle", "PixelUnshuffle"), "blocks"),
-    **dict.fromkeys(("receptive_margin", "total_stride"), "receptive"),
-    "UNet": "unet",
-}
+_MODULES = {"receptive_margin": "receptive", "total_stride": "receptive", "UNet": "unet"}
+"""Where a public name is defined, if not in `blocks`."""
 
 
 def __getattr__(name: str) -> Any:
     """Imports what is asked for on first use: Keras takes seconds to load."""
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'blocks')}"), name)
     globals()[name] = value
     return value
 

@@ -11,9 +11,10 @@ import numpy as np
 from keras import layers, ops
 
 from geodl.errors import OptionError
-from geodl.models.taps import NOTHING, POINTWISE, Gather, Scatter
+from geodl.models.taps import NOTHING, POINTWISE, Gather, Interpolate, Scatter
 
 __all__ = (
+    "BilinearUpsampling",
     "CropLike",
     "Norm",
     "Normalisation",
@@ -180,6 +181,41 @@ class PixelShuffle(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
+@keras.saving.register_keras_serializable(package="geodl")
+class BilinearUpsampling(layers.Layer):
+    """Enlarges images by a whole factor, bilinearly, as Keras' `UpSampling2D`, which needs to know the size beforehand."""
+
+    def __init__(self, factor: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.receptive = Interpolate(factor, reach=1)
+
+    def call(self, inputs: Any) -> Any:
+        """Enlarges images."""
+        x = self._enlarge(inputs)
+        return ops.transpose(self._enlarge(ops.transpose(x, (0, 2, 1, 3))), (0, 2, 1, 3))
+
+    def _enlarge(self, x: Any) -> Any:
+        """Enlarges along the rows."""
+        before = ops.concatenate([x[:, :1], x[:, :-1]], axis=1)
+        after = ops.concatenate([x[:, 1:], x[:, -1:]], axis=1)
+        rows = []
+        for phase in range(self.factor):
+            shift = (phase + 0.5) / self.factor - 0.5
+            rows.append((1 - abs(shift)) * x + abs(shift) * (before if shift < 0 else after))
+        batch, height, width, channels = ops.shape(x)
+        return ops.reshape(ops.stack(rows, axis=2), (batch, height * self.factor, width, channels))
+
+    def compute_output_shape(self, input_shape: _Shape) -> _Shape:
+        """Height and width times the factor."""
+        batch, height, width, channels = input_shape
+        return (batch, height and height * self.factor, width and width * self.factor, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "factor": self.factor}
+
+
 def convolution_block(
     x: Any, filters: int, *, convolutions: int = 2, norm: Norm = "batch", activation: str = "relu", name: str = "block"
 ) -> Any:
@@ -234,7 +270,7 @@ def attention_gate(skip: Any, gate: Any, *, name: str = "gate") -> Any:
     phi = layers.Conv2D(inner, 1, name=f"{name}_phi")(gate)
     joint = layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([theta, phi]))
     alpha = layers.Conv2D(1, 1, activation="sigmoid", name=f"{name}_psi")(joint)
-    alpha = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_up")(alpha)
+    alpha = BilinearUpsampling(2, name=f"{name}_up")(alpha)
     return layers.Multiply(name=f"{name}_multiply")([skip, alpha])
 
 

@@ -12,10 +12,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import keras
 import numpy as np
 
+from geodl.errors import OptionError
 from geodl.models.taps import NOTHING, POINTWISE, Everything, Taps, layer_taps
 
 __all__ = ("receptive_margin", "total_stride")
@@ -39,6 +41,9 @@ def receptive_margin(model: keras.Model) -> int | None:
         Greatest distance, in input pixels along y or x, of any output pixel to an input pixel that it depends on; None
         where it depends on the whole input (global pooling, group normalisation, attention, …) or on a layer that is
         not known here. The log (level info) names that layer.
+
+    Raises:
+        OptionError: the model has no graph (a subclassed model).
 
     Example:
         >>> image = keras.Input((None, None, 1))
@@ -70,12 +75,14 @@ class _Edge:
 
 def _edges(model: keras.Model, axis: int, within: _Tensor = ()) -> Iterator[_Edge]:
     """Yields all edges between the model's tensors, sources first, nested models unfolded."""
-    graph = getattr(model, "_functional", None) or model  # of a sequential model
+    graph = _graph(model)
+    if graph is None:
+        raise OptionError("model", expected="a functional or a built sequential Keras model", received=model)
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             sources = [(*within, id(tensor)) for tensor in node.input_tensors]
             targets = [(*within, id(tensor)) for tensor in node.output_tensors]
-            if not node.is_input and hasattr(node.operation, "_nodes_by_depth") or hasattr(node.operation, "_functional"):
+            if sources and _graph(node.operation) is not None:
                 call = (*within, id(node))
                 yield from (_Edge(s, (*call, id(t)), POINTWISE) for s, t in zip(sources, node.operation.inputs))
                 yield from _edges(node.operation, axis, call)
@@ -83,6 +90,12 @@ def _edges(model: keras.Model, axis: int, within: _Tensor = ()) -> Iterator[_Edg
             elif sources:
                 taps = layer_taps(node.operation, axis, len(sources))
                 yield from (_Edge(s, target, tap) for target in targets for s, tap in zip(sources, taps))
+
+
+def _graph(operation: Any) -> Any:
+    """Returns what holds the nodes of a functional or sequential model; None of anything else."""
+    graph = getattr(operation, "_functional", None) or operation
+    return graph if hasattr(graph, "_nodes_by_depth") else None
 
 
 def _steps(model: keras.Model, edges: list[_Edge]) -> dict[_Tensor, Fraction]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 import keras
 from keras import layers
@@ -76,7 +75,9 @@ def UNet(
     widths = [width * 2**level for level in range(depth + 1)]
 
     image = keras.Input((None, None, channels), dtype="float32", name="image")
-    x = Normalisation(mean or [0.0] * channels, std or [1.0] * channels, name="normalisation")(image)
+    x = Normalisation(
+        [0.0] * channels if mean is None else mean, [1.0] * channels if std is None else std, name="normalisation"
+    )(image)
     x = PadToMultiple(stem * 2**depth, name="pad")(x)
     if stem > 1:
         x = PixelUnshuffle(stem, name="unshuffle")(x)
@@ -106,16 +107,14 @@ def UNet(
     return keras.Model(image, logits, name=name)
 
 
-def _check(**arguments: object) -> None:
+def _check(*, norm: object, dropout: float, stem: int, **counts: int) -> None:
     """Raises OptionError for the first argument out of range."""
-    norms = (*get_args(get_args(Norm)[0]), None)
-    for option, value in arguments.items():
-        match option, value:
-            case ("norm", _) if value not in norms:
-                raise OptionError("norm", expected=" or ".join(map(repr, norms)), received=value)
-            case ("stem", _) if value not in (1, 2, 4):
-                raise OptionError("stem", expected="1, 2 or 4", received=value)
-            case ("dropout", _) if not (isinstance(value, int | float) and 0 <= value < 1):
-                raise OptionError("dropout", expected="a number from 0 to below 1", received=value)
-            case ("channels" | "classes" | "width" | "depth", _) if not (isinstance(value, int) and value >= 1):
-                raise OptionError(option, expected="a whole number of at least 1", received=value)
+    for option, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise OptionError(option, expected="a whole number of at least 1", received=count)
+    if norm not in ("batch", "group", None):
+        raise OptionError("norm", expected="'batch', 'group' or None", received=norm)
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise OptionError("dropout", expected="a number from 0 to below 1", received=dropout)
+    if stem not in (1, 2, 4):
+        raise OptionError("stem", expected="1, 2 or 4", received=stem)

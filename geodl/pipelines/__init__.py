@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from geodl.errors import RecipeError
 
 if TYPE_CHECKING:
-    from geodl.pipelines.base import Pipeline
+    from geodl.pipelines.base import Pipeline, train
+    from geodl.pipelines.check import check
+    from geodl.pipelines.demo import demo
+    from geodl.pipelines.evaluation import evaluate
 
 __all__ = ("check", "demo", "evaluate", "find", "names", "train")
 
@@ -32,5 +35,7 @@ def find(name: str) -> type[Pipeline]:
 
 def __getattr__(name: str) -> Any:
     if name in _WALK:
-        return getattr(importlib.import_module(f"geodl.pipelines.{_WALK[name]}"), name)
+        # Kept, as importing a module of the same name has just put that module in the function's place.
+        globals()[name] = getattr(importlib.import_module(f"geodl.pipelines.{_WALK[name]}"), name)
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

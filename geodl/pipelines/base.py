@@ -33,7 +33,7 @@ from geodl.pipelines.evaluation import Call, Evaluation, evaluate_samples
 from geodl.recipe import Recipe, load_recipe
 from geodl.training.distribution import resolve, seed_everything
 from geodl.training.fit import fit
-from geodl.training.precision import precision_scope
+from geodl.training.compute import precision_scope
 from geodl.training.transfer import transfer
 
 __all__ = ("Parts", "Pipeline", "Run", "StreamingMetrics", "Table", "complete_contract", "open_pipeline", "refuse_leakage", "train")
@@ -242,10 +242,10 @@ def train(
             config=settings.train,
             folder=folder,
             evaluate=validation and (lambda _: evaluate_samples(pipeline, contract, call, validation, "validation").metrics),
-            monitor=pipeline.monitor,
-            mode=pipeline.mode,
+            monitor=pipeline.monitor if validation else "loss",
+            mode=pipeline.mode if validation else "min",
             progress=progress,
-            identity=settings.model_dump(mode="json"),
+            identity=settings.flat(),
         )
     evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts)
     write_bundle(
@@ -255,7 +255,7 @@ def train(
         recipe=settings.to_yaml(),
         metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
     )
-    return Run(folder, evaluation, outcome.history, Predictor(network, contract, folder), outcome.interrupted)
+    return Run(folder, evaluation, outcome.rows, Predictor(network, contract, folder), outcome.interrupted)
 
 
 def _places(samples: Samples) -> Any:

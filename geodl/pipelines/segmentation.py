@@ -96,7 +96,7 @@ class Segmentation(Pipeline):
         return _regions(scenes, "test" if part in ("all", "train") else part), part
 
     def network(self, parts: Parts) -> keras.Model:
-        """Builds the U-Net; `stem: auto` follows from the size of the labelled regions."""
+        """Builds the U-Net; what the recipe leaves `auto` follows from the size of the labelled regions."""
         options = self.recipe.network.options
         valid = sorted(set(inspect.signature(UNet).parameters) - {"channels", "classes", "mean", "std", "name"})
         if self.recipe.network.name != "unet":
@@ -104,11 +104,17 @@ class Segmentation(Pipeline):
         for option in options:
             if option not in valid:
                 raise RecipeError(f"network.{option}", f"unknown option of unet. Expected: {', '.join(valid)}.", valid=valid)
-        if options.get("stem") == "auto":
-            options["stem"] = next(stem for stem in (4, 2, 1) if self._chord >= _CELLS * stem or stem == 1)
         return UNet(
-            len(parts.input.bands), len(parts.output.classes), mean=parts.mean.tolist(), std=parts.std.tolist(), **options
+            len(parts.input.bands), len(parts.output.classes), mean=parts.mean.tolist(), std=parts.std.tolist(), **self._sized(options)
         )
+
+    def _sized(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Fills in `auto`: the coarsest stem that still resolves a typical region, and a network to go with it."""
+        stem = options.get("stem", "auto")
+        if stem == "auto":
+            stem = next(stem for stem in (4, 2, 1) if self._chord >= _CELLS * stem or stem == 1)
+        sized = {"stem": stem, "width": 16 if stem == 1 else 32, "depth": 4 if stem == 1 else 3}
+        return {**sized, **{name: value for name, value in options.items() if value != "auto"}}
 
     def loss(self) -> keras.losses.Loss:
         """Builds the recipe's sum of masked losses."""
@@ -116,7 +122,7 @@ class Segmentation(Pipeline):
 
     def metrics(self, output: ModelOutput) -> SegmentationMetrics:
         """One confusion matrix over the data set, and what follows from it."""
-        return SegmentationMetrics([info.name for info in output.classes])
+        return SegmentationMetrics([info.name for info in output.classes], logits=True)
 
     def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
         """A random forest that sees one pixel at a time: what the surroundings are worth."""

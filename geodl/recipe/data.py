@@ -79,12 +79,12 @@ class Augment(Section):
     rotations: bool = True
     """Turn by multiples of 90°."""
     scale: list[float] = Field(default=[1.0, 1.0], min_length=2, max_length=2)
-    """Least and greatest zoom factor."""
-    brightness: float = Field(default=0.0, ge=0)
+    """Least and greatest enlargement, 0.25 to 4."""
+    brightness: float = Field(default=0.0, ge=0, le=1)
     """Standard deviation of an offset per band, in the band's training standard deviations."""
-    contrast: float = Field(default=0.0, ge=0)
-    """Standard deviation of the logarithm of a factor around the band's training mean."""
-    noise: float = Field(default=0.0, ge=0)
+    contrast: float = Field(default=0.0, ge=0, le=1)
+    """Greatest relative change of the deviations from each band's mean in the sample."""
+    noise: float = Field(default=0.0, ge=0, le=1)
     """Standard deviation of white noise, in the band's training standard deviations."""
 
     @model_validator(mode="before")
@@ -95,8 +95,8 @@ class Augment(Section):
     @field_validator("scale")
     @classmethod
     def _ordered(cls, scale: list[float]) -> list[float]:
-        if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"expected [least, greatest] with 0 < least ≤ greatest. Received: {scale}.")
+        if not 0.25 <= scale[0] <= scale[1] <= 4:
+            raise ValueError(f"expected [least, greatest] with 0.25 ≤ least ≤ greatest ≤ 4. Received: {scale}.")
         return scale
 
 

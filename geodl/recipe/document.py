@@ -34,6 +34,9 @@ _RESOLVERS = (
 )
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  as PyYAML declares it
 
@@ -87,8 +90,8 @@ def read_document(path: str | Path) -> Document:
         raise RecipeError(origin, f"cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise RecipeError(origin, "not a YAML file: it is no UTF-8 text.") from error
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines = dict(_lines(loader, node, (), origin)) if node else {}
         content = loader.construct_document(node) if node else {}
@@ -97,8 +100,6 @@ def read_document(path: str | Path) -> Document:
         raise RecipeError("not valid YAML", f"{error.problem or error.context}.", origin=origin, line=line) from error
     except yaml.YAMLError as error:
         raise RecipeError(origin, f"not a YAML file: {str(error).splitlines()[0]}.") from error
-    finally:
-        loader.dispose()
     if not isinstance(content, dict):
         raise RecipeError(origin, f"expected `key: value` lines. Received: {type(content).__name__}.")
     return Document(content, origin, lines)
@@ -107,13 +108,19 @@ def read_document(path: str | Path) -> Document:
 def parse_value(text: str) -> Any:
     """Reads the right-hand side of `key=value` as YAML; what is no YAML (a glob, a regular expression) is text.
 
+    Raises:
+        OptionError: the text is in brackets or braces, but no list or mapping.
+
     Example:
         >>> parse_value("1e-3"), parse_value("[B02, B03]"), parse_value("*.tif"), parse_value("")
         (0.001, ['B02', 'B03'], '*.tif', None)
     """
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError:
+    except yaml.YAMLError as error:
+        if text[:1] + text[-1:] in ("[]", "{}"):
+            expected = "a YAML list or mapping (backslashes stand in single quotes, or without any)"
+            raise OptionError("value", expected=expected, received=text) from error
         return text
 
 
@@ -200,7 +207,7 @@ def _lines(loader: _Loader, node: yaml.Node, key: Key, origin: str) -> Iterator[
         return
     seen: dict[Hashable, int] = {}
     for name_node, value in node.value:
-        if not isinstance(name_node, yaml.ScalarNode):
+        if not isinstance(name_node, yaml.ScalarNode) or name_node.tag == _MERGE:
             continue
         name, line = loader.construct_object(name_node), name_node.start_mark.line + 1
         if name in seen:

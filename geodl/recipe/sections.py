@@ -140,7 +140,8 @@ def _sentence(
 ) -> RecipeError:
     changed = any(key[: len(other)] == other or other[: len(key)] == key for other in overridden)
     place: dict[str, Any] = {} if changed else document.place(key)
-    name, first = dotted(key), problems[0]
+    problems = [problem for problem in problems if problem["loc"][-1:] == ("[key]",)] or problems
+    name, first = dotted(key) or "the whole", problems[0]
     siblings = [name for section in sections_at(model, key[:-1]) for name in section.model_fields]
     if first["type"] == "extra_forbidden":
         return _unknown(key, siblings, model, place)
@@ -182,7 +183,7 @@ def _phrase(problem: Mapping[str, Any], model: type[BaseModel], key: Key) -> str
     keys = ", ".join(name for section in sections_at(model, key) for name in section.model_fields)
     template = _EXPECTED.get(problem["type"])
     phrase = template.format(keys=keys, **problem.get("ctx", {})) if template else problem["msg"]
-    return f"{phrase} as key" if problem["loc"][-1] == "[key]" else phrase
+    return f"{phrase} as key" if problem["loc"][-1:] == ("[key]",) else phrase
 
 
 def _either(phrases: Collection[str]) -> str:

@@ -34,8 +34,8 @@ class Schedule(Section):
     name: Literal["constant", "cosine", "exponential", "step", "time"] = "cosine"
     """cosine: falls to `final` at the last step; exponential: × `factor` every `every` steps, smoothly; step: the same
     in jumps; time: ÷ (1 + steps ÷ `every`)."""
-    warmup: int = Field(default=0, ge=0)
-    """Steps over which the learning rate rises linearly from 0."""
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    """Share of all steps over which the learning rate rises linearly from 0."""
     final: float = Field(default=0.01, ge=0, le=1)
     """Fraction of the learning rate at the end of `cosine`."""
     factor: float = Field(default=0.5, gt=0, le=1)
@@ -70,6 +70,7 @@ class Train(Section):
     init: str | None = paths("Bundle whose weights training starts from; bands and classes are mapped by name.")
     checkpoint: Checkpoint = Checkpoint()
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Type that layers compute in; mixed: in 16 bits, with weights and logits in 32."""
     jit: Literal["auto"] | bool = "auto"
     """Whether the training step is compiled by XLA."""
     tensorboard: bool = False

@@ -21,7 +21,7 @@ def stamp(mask: np.ndarray, path: np.ndarray, radius: np.ndarray | float) -> Non
     reach = int(np.ceil(radii.max(initial=0))) + 1
     for down in range(-reach, reach + 1):
         for right in range(-reach, reach + 1):
-            row, column = (centre + (down, right)).T
+            row, column = centre[:, 0] + down, centre[:, 1] + right
             near = np.hypot(row - path[:, 0], column - path[:, 1]) <= radii
             near &= (row >= 0) & (row < mask.shape[0]) & (column >= 0) & (column < mask.shape[1])
             mask[row[near], column[near]] = True

@@ -79,8 +79,8 @@ def lay_out(rng: np.random.Generator, shape: tuple[int, int]) -> Landscape:
 def _pits(rng: np.random.Generator, shape: tuple[int, int], patches: np.ndarray) -> np.ndarray:
     """Quarries, gravel pits and building sites."""
     pits = np.zeros(shape, bool)
-    for _ in range(max(2, round(shape[0] * shape[1] / 270**2))):
-        place, radius = rng.random(2) * shape, float(np.clip(rng.lognormal(np.log(15), 0.5), 6, 45))
+    for _ in range(max(2, round(shape[0] * shape[1] / 250**2))):
+        place, radius = rng.random(2) * shape, float(np.clip(rng.lognormal(np.log(18), 0.45), 8, 45))
         near = around(place, 2 * radius, shape)
         rows, columns = np.mgrid[near].astype(np.float32)
         u, v = turned(rows - place[0], columns - place[1], rng.uniform(0, np.pi, 1), 0)

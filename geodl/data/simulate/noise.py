@@ -58,7 +58,7 @@ def hashed(*keys: np.ndarray | int) -> np.ndarray:
     return ((state ^ (state >> np.uint32(16))) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def rehashed(number: np.ndarray, salt: int) -> np.ndarray:
+def rehashed(number: np.ndarray, salt: np.ndarray | int) -> np.ndarray:
     """Another uniform number in [0, 1) for each number that `hashed` gave."""
     return hashed((number * np.float32(2**24)).astype(np.int32), salt)
 

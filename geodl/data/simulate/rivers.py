@@ -46,7 +46,7 @@ def _course(rng: np.random.Generator, start: np.ndarray, length: int, breadth: f
     step = np.arange(2 * length, dtype=np.float64)
     bend = 60 + 9 * breadth
     phase = 2 * np.pi * (step / bend + 0.35 * wander(rng, 2 * length, 2 * bend))
-    swing = 0.75 + 0.35 * wander(rng, 2 * length, 3 * bend)
+    swing = np.clip(0.75 + 0.35 * wander(rng, 2 * length, 3 * bend), 0.2, 1.3)
     angle = rng.uniform(0, 2 * np.pi) + 0.5 * wander(rng, 2 * length, 6 * bend) + swing * np.sin(phase)
     path = np.cumsum(np.stack([np.sin(angle), np.cos(angle)], axis=1), axis=0)
     path += start - path[length]

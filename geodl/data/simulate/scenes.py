@@ -97,7 +97,7 @@ def simulate_scene(
 def _through_the_air(rng: np.random.Generator, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Adds light of the day, haze, thin cloud and cloud shadows; returns also where clouds hide the ground."""
     height, width = values.shape[:2]
-    gain = (rng.uniform(0.85, 1.15) * rng.normal(1, 0.05, len(BANDS))).astype(np.float32)
+    gain = (rng.uniform(0.85, 1.15) * rng.normal(1, 0.04, len(BANDS))).astype(np.float32)
     drop, shift = (int(step) for step in rng.integers(18, 40, 2))
     sky = fractal(rng, (height + drop, width + shift), 120, octaves=6, roughness=0.55)
     opacity = np.clip((sky - rng.uniform(1.4, 2.4)) / 0.5, 0, 1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from geodl.data.simulate import landscape as land
 from geodl.data.simulate.landscape import Landscape
-from geodl.data.simulate.noise import fractal, hashed, rehashed, smooth
+from geodl.data.simulate.noise import fractal, rehashed, smooth
 
 __all__ = ("BANDS", "SURFACES", "Season", "paint")
 
@@ -31,8 +32,9 @@ SURFACES: dict[str, tuple[float, ...]] = {
     "bright roof": (0.150, 0.166, 0.178, 0.205, 0.235, 0.215),
     "asphalt": (0.082, 0.090, 0.098, 0.120, 0.150, 0.140),
 }
-"""Surface reflectance (0-1) in `BANDS`. Set by hand to typical Sentinel-2 level-2A values of mid-latitude summers, after
-the shapes of the ECOSTRESS spectral library (Meerdink et al. 2019, https://speclib.jpl.nasa.gov)."""
+"""Surface reflectance (0-1) in `BANDS`: set by hand to values typical of Sentinel-2 level 2A in mid-latitude summers,
+with the shapes of the ECOSTRESS spectral library (Meerdink et al. 2019, https://speclib.jpl.nasa.gov). Plausible, not
+measured."""
 
 _INDEX = {name: number for number, name in enumerate(SURFACES)}
 
@@ -84,6 +86,19 @@ class _Palette:
         return values
 
 
+class _Texture(NamedTuple):
+    """Unit-variance noise that the surfaces share, fine to coarse; each of shape (height, width)."""
+
+    grain: np.ndarray
+    """Trees, tussocks: 1.4 pixels."""
+    mottle: np.ndarray
+    """Wet and dry spots: 18 pixels."""
+    broad: np.ndarray
+    """Soils: 60 pixels."""
+    rough: np.ndarray
+    """Gullies and heaps: 9 pixels."""
+
+
 def paint(rng: np.random.Generator, scene: Landscape, season: Season) -> np.ndarray:
     """Paints the reflectance of a landscape in a season, without atmosphere or clouds.
 
@@ -92,39 +107,19 @@ def paint(rng: np.random.Generator, scene: Landscape, season: Season) -> np.ndar
     """
     shape = scene.labels.shape
     picture = _Palette(shape)
-    grain = smooth(rng, shape, 1.4)
-    mottle = fractal(rng, shape, 18, octaves=3)
-    broad = fractal(rng, shape, 60, octaves=2)
-
-    mown = rehashed(scene.parcel, 8)
-    dry = 0.5 * season.dryness + 0.16 * broad + 0.12 * mottle + 0.05 * grain + 0.06 * scene.relief + 0.3 * mown
-    grass = scene.labels == land.GRASSLAND
-    vigour = 0.9 + 0.2 * mown + 0.06 * mottle + 0.07 * grain
-    picture.put(grass, "lush grass", "dry grass", dry, vigour)
-    picture.put(grass & (mown < 0.35), "green crop", "dry grass", dry, vigour)
-    trees = (scene.labels == land.GRASSLAND) & (mottle + 0.9 * grain > 2.4)
-    picture.put(trees, "broadleaf", "lush grass", np.full(shape, 0.35, np.float32), 0.8 + 0.1 * grain)
-    _paint_crops(picture, scene, season, broad, mottle, grain)
-
-    conifers = np.clip(0.5 + 1.6 * (season.conifers - 0.5) + 0.9 * scene.patches, 0, 1)
-    canopy = np.clip(1.05 + 0.25 * grain + 0.08 * broad, 0.4, 1.7)
-    woods = scene.labels == land.FOREST
-    picture.put(woods, "broadleaf", "conifer", conifers, canopy)
-    young = woods & (scene.patches + 1.5 * rehashed(scene.parcel, 10) > 1.9)
-    picture.put(young, "broadleaf", "lush grass", 0.45 + 0.2 * grain, canopy)
-
-    rough = fractal(rng, shape, 9, octaves=2)
-    gullies = np.clip(0.5 * (np.roll(rough, 1, axis=0) - rough), -0.3, 0.3)
-    sand = np.clip(0.5 + 0.3 * mottle + 0.2 * broad, 0, 1)
-    rough = np.clip(0.95 + gullies + 0.05 * grain, 0.5, 1.4)
-    bare = scene.labels == land.BARE
-    picture.put(bare, "sand", "rock", sand, rough)
-    picture.put(bare & (scene.relief + 0.3 * broad > 0.3), "field soil", "sand", 0.35 + 0.5 * sand, rough)
-
-    _paint_towns(picture, scene, grain)
-    mud = season.turbidity + 0.12 * broad + 0.25 * np.exp(-scene.bank / 2)
-    picture.put(scene.labels == land.WATER, "clear water", "turbid water", mud, 1 + 0.02 * grain)
-
+    texture = _Texture(
+        smooth(rng, shape, 1.4),
+        fractal(rng, shape, 18, octaves=3),
+        fractal(rng, shape, 60, octaves=2),
+        fractal(rng, shape, 9, octaves=2),
+    )
+    mud = season.turbidity + 0.12 * texture.broad
+    picture.put(scene.labels == land.WATER, "clear water", "turbid water", mud, 1 + 0.02 * texture.grain)
+    _paint_grass(picture, scene, season, texture)
+    _paint_crops(picture, scene, season, texture)
+    _paint_woods(picture, scene, season, texture)
+    _paint_bare(picture, scene, texture)
+    _paint_towns(picture, scene, texture)
     _cast_shadows(picture, scene)
     surfaces = np.array(list(SURFACES.values()), np.float32)
     for name in ("field soil", "sand", "rock"):
@@ -132,52 +127,83 @@ def paint(rng: np.random.Generator, scene: Landscape, season: Season) -> np.ndar
     return picture.reflectance(surfaces)
 
 
-def _paint_crops(
-    picture: _Palette, scene: Landscape, season: Season, broad: np.ndarray, mottle: np.ndarray, grain: np.ndarray
-) -> None:
+def _paint_grass(picture: _Palette, scene: Landscape, season: Season, texture: _Texture) -> None:
+    """Meadows, some lately mown and some as green as a crop, with single trees."""
+    grass = scene.labels == land.GRASSLAND
+    mown = rehashed(scene.parcel, 8)
+    spots = 0.16 * texture.broad + 0.12 * texture.mottle + 0.05 * texture.grain + 0.06 * scene.relief
+    dry = 0.5 * season.dryness + 0.3 * mown + spots
+    vigour = 0.9 + 0.2 * mown + 0.06 * texture.mottle + 0.07 * texture.grain
+    picture.put(grass, "lush grass", "dry grass", dry, vigour)
+    picture.put(grass & (mown < 0.25), "green crop", "dry grass", dry, vigour)
+    trees = grass & (texture.mottle + 0.9 * texture.grain > 2.4)
+    picture.put(trees, "broadleaf", "lush grass", np.full_like(dry, 0.35), 0.8 + 0.1 * texture.grain)
+
+
+def _paint_crops(picture: _Palette, scene: Landscape, season: Season, texture: _Texture) -> None:
     """Each field has a crop and a date; rows, tracks between fields, and thin spots show its soil."""
     crops = scene.labels == land.CROPLAND
     kind = rehashed(scene.parcel, 3)
     age = season.time + 0.22 * (rehashed(scene.parcel, 4) - 0.5)
-    stripe = hashed(scene.rows, (scene.parcel * np.float32(2**24)).astype(np.int32)) - 0.5
-    light = (1 + 0.14 * stripe + 0.05 * grain) * (0.9 + 0.2 * rehashed(scene.parcel, 5))
-    thin = 0.10 * rehashed(scene.parcel, 6) + 0.05 * mottle + 0.04 * broad + 0.22 * np.maximum(stripe, 0)
-    track = 0.6 * (scene.margin < 0.7)
-
     cereal, summer = kind < 0.42, (kind >= 0.42) & (kind < 0.74)
     rape, fodder = (kind >= 0.74) & (kind < 0.84), kind >= 0.84
     bare = (cereal & (age > 0.78)) | (summer & (age < 0.36)) | (rape & (age > 0.72))
     ripe = cereal & (age > 0.5) & ~bare
     yellow = rape & (age > 0.24) & (age < 0.46)
-    green = ~(bare | ripe | yellow)
-    growth = np.clip(np.where(summer, (age - 0.3) / 0.25, age / 0.25), 0.35, 1)
-    picture.put(crops & green, "green crop", "field soil", thin + track + 0.5 * (1 - growth), light)
-    grassy = fodder | (rehashed(scene.parcel, 9) < 0.4)
-    picture.put(crops & green & grassy, "lush grass", "field soil", thin + track, light)
-    picture.put(crops & ripe, "ripe crop", "field soil", thin + track, light)
-    picture.put(crops & yellow, "rapeseed", "green crop", thin + track, light)
-    stubble = np.clip(0.5 * rehashed(scene.parcel, 7) + 0.25 * stripe + 0.05 * mottle, 0, 1)
+    green = crops & ~(bare | ripe | yellow)
+    grassy = fodder | (rehashed(scene.parcel, 9) < 0.25)
+
+    stripe = rehashed(scene.parcel, scene.rows) - 0.5
+    light = (1 + 0.18 * stripe + 0.05 * texture.grain) * (0.9 + 0.2 * rehashed(scene.parcel, 5))
+    soil = 0.10 * rehashed(scene.parcel, 6) + 0.05 * texture.mottle + 0.04 * texture.broad
+    soil += 0.25 * np.maximum(stripe, 0) + 0.6 * (scene.margin < 0.7)
+    young = 1 - np.clip(np.where(summer, (age - 0.3) / 0.25, age / 0.25), 0.35, 1)
+    stubble = 0.5 * rehashed(scene.parcel, 7) + 0.25 * stripe + 0.05 * texture.mottle
+    picture.put(green, "green crop", "field soil", soil + 0.5 * young, light)
+    picture.put(green & grassy, "lush grass", "field soil", soil, light)
+    picture.put(crops & ripe, "ripe crop", "field soil", soil, light)
+    picture.put(crops & yellow, "rapeseed", "green crop", soil, light)
     picture.put(crops & bare, "field soil", "ripe crop", stubble, light)
 
 
-def _paint_towns(picture: _Palette, scene: Landscape, grain: np.ndarray) -> None:
+def _paint_woods(picture: _Palette, scene: Landscape, season: Season, texture: _Texture) -> None:
+    """Stands of broadleaved trees and conifers under a rough canopy, and open young growth."""
+    woods = scene.labels == land.FOREST
+    conifers = 0.5 + 1.6 * (season.conifers - 0.5) + 0.9 * scene.patches
+    canopy = np.clip(1.05 + 0.25 * texture.grain + 0.08 * texture.broad, 0.4, 1.7)
+    picture.put(woods, "broadleaf", "conifer", conifers, canopy)
+    young = woods & (scene.patches + 1.5 * rehashed(scene.parcel, 10) > 1.9)
+    picture.put(young, "broadleaf", "lush grass", 0.45 + 0.2 * texture.grain, canopy)
+
+
+def _paint_bare(picture: _Palette, scene: Landscape, texture: _Texture) -> None:
+    """Sand and rock, on high ground the soil of the fields; gullied."""
+    bare = scene.labels == land.BARE
+    share = np.clip(0.5 + 0.3 * texture.mottle + 0.2 * texture.broad, 0, 1)
+    gullies = np.clip(0.5 * (np.roll(texture.rough, 1, axis=0) - texture.rough), -0.3, 0.3)
+    light = np.clip(0.95 + gullies + 0.05 * texture.grain, 0.5, 1.4)
+    picture.put(bare, "sand", "rock", share, light)
+    earthy = bare & (scene.relief + 0.3 * texture.broad > 0.7)
+    picture.put(earthy, "field soil", "sand", 0.35 + 0.5 * share, light)
+
+
+def _paint_towns(picture: _Palette, scene: Landscape, texture: _Texture) -> None:
     """Roofs, streets, gardens and trees; greener towards the edge of the town."""
     built = scene.labels == land.BUILT
-    plot = scene.plot
-    garden = built & (rehashed(plot, 1) > 0.35 + 0.6 * scene.density) & (plot < 0.75)
-    shade = rehashed(plot, 2)
-    light = (0.8 + 0.35 * shade) * (1 + 0.05 * grain)
-    mix = np.clip(rehashed(plot, 3), 0, 0.6).astype(np.float32)
+    plot, shade = scene.plot, rehashed(scene.plot, 2)
+    light = (0.8 + 0.35 * shade) * (1 + 0.05 * texture.grain)
+    mix = np.minimum(rehashed(plot, 3), np.float32(0.6))
     picture.put(built, "tiles", "asphalt", mix, light)
     picture.put(built & (plot > 0.68), "bright roof", "asphalt", mix, light)
+    garden = built & (plot < 0.75) & (rehashed(plot, 1) > 0.35 + 0.6 * scene.density)
     leafy = (shade > 0.5).astype(np.float32)
-    picture.put(garden, "lush grass", "broadleaf", leafy, 0.85 + 0.12 * grain)
-    paved = built & ((plot == 0) | scene.road)
-    picture.put(paved, "asphalt", "sand", np.where(scene.road, np.float32(0.12), np.float32(0.05)), 1 + 0.05 * grain)
+    picture.put(garden, "lush grass", "broadleaf", leafy, 0.85 + 0.12 * texture.grain)
+    dusty = np.where(scene.road, np.float32(0.12), np.float32(0.05))
+    picture.put(built & ((plot == 0) | scene.road), "asphalt", "sand", dusty, 1 + 0.05 * texture.grain)
 
 
 def _cast_shadows(picture: _Palette, scene: Landscape) -> None:
-    """Slopes lean to the sun in the south-east; woods and houses shade what lies north-west of them."""
+    """Slopes face the sun in the south-east or turn from it; woods shade what lies north-west of them."""
     down, right = np.gradient(scene.relief)
     slope = np.clip(-6.0 * (down + right), -0.25, 0.25)
     picture.light *= np.where(scene.labels == land.WATER, np.float32(1), (1 + slope).astype(np.float32))

@@ -1,0 +1,37 @@
+"""Baselines: the classical methods that a network must beat, behind one small protocol."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from geodl.baselines.forest import PixelForest
+from geodl.baselines.majority import MajorityClass
+from geodl.data.samples import Samples
+
+__all__ = ("Baseline", "MajorityClass", "PixelForest")
+
+
+@runtime_checkable
+class Baseline(Protocol):
+    """Learns from the same samples as the network and answers the same batches, in the same form."""
+
+    name: str
+    """What tables and figures call it."""
+
+    def fit(self, samples: Samples, *, seed: int = 0) -> Self:
+        """Learns from samples and returns itself. The same samples and seed give the same baseline.
+
+        Raises:
+            NoValidPixels: no sample has a valid target.
+        """
+        ...
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Predicts a batch, in physical units as the network gets it; the answer has the form of the network's output.
+
+        For classes these are logarithms of probabilities (so, logits) of shape (batch, height, width, classes),
+        not-a-number at invalid pixels.
+        """
+        ...

@@ -1,0 +1,18 @@
+"""Inference: from a scene, a network and its contract to a map, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geodl.inference.predictor import Predictor
+
+__all__ = ("Predictor",)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Predictor":
+        from geodl.inference.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

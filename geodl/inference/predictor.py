@@ -1,0 +1,296 @@
+"""Predictor: a network with its contract, from scenes to maps."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from glob import has_magic
+from pathlib import Path
+from typing import Any
+
+import keras
+import xarray as xr
+
+from geodl.contract import Contract
+from geodl.data.cube import ArraySource
+from geodl.data.files import is_local
+from geodl.data.raster import RasterSource, Spec, find_rasters
+from geodl.data.source import Grid, Source, Window, open_source
+from geodl.errors import NoValidPixels, OptionError
+from geodl.inference.area import Area, bbox_window
+from geodl.inference.arrays import MemorySink, map_grid, to_xarray
+from geodl.inference.blocks import Tiling
+from geodl.inference.engine import Progress, Sink, map_scene
+from geodl.inference.fitting import fit_source
+from geodl.inference.lazy import lazy_map
+from geodl.inference.planning import DEFAULT_MEMORY, Cost, Overlap, plan_tiling
+from geodl.inference.products import Products, make_products
+from geodl.inference.runtime import Call, activation_bytes, compile_network
+from geodl.inference.writers import MapWriter
+
+__all__ = ("Bounds", "Predictor")
+
+Bounds = tuple[float, float, float, float]
+"""minx, miny, maxx, maxy in the scene's CRS."""
+
+_log = logging.getLogger("geodl")
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What was asked for; see `Predictor.predict`."""
+
+    probabilities: bool
+    confidence: bool
+    entropy: bool
+    overlap: Overlap
+    batch_size: int
+    bbox: Bounds | None
+    mask: str | os.PathLike[str] | None
+    any_resolution: bool
+    memory: int
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One scene and what is asked of it."""
+
+    source: Source
+    products: Products
+    tiling: Tiling
+    window: Window
+    area: Area | None
+    grid: Grid
+    """Of the map."""
+
+
+class Predictor:
+    """Maps scenes with a trained network. `geodl.load` gives one.
+
+    Args:
+        network: any Keras model that eats and gives what the contract says.
+        contract: bands, units, pixel size and margin of its input; classes or bands of its output.
+        path: folder of its bundle, if it has one.
+
+    Example:
+
+    >>> model = geodl.load("runs/a")  # doctest: +SKIP
+    >>> model.predict_file("scene.tif", "map.tif", confidence=True)  # doctest: +SKIP
+    >>> classes = model.predict(rioxarray.open_rasterio("scene.tif"))  # doctest: +SKIP
+    """
+
+    def __init__(self, network: keras.Model, contract: Contract, path: str | os.PathLike[str] | None = None) -> None:
+        self.network = network
+        self.contract = contract
+        self.path = None if path is None else Path(path)
+
+    def __repr__(self) -> str:
+        bands, output = len(self.contract.input.bands), self.contract.output
+        gives = f"{len(output.classes or output.bands)} {output.kind}"
+        return f"<Predictor {self.contract.pipeline}: {bands} bands to {gives}>"
+
+    @cached_property
+    def call(self) -> Call:
+        """The network as a function of arrays: physical units and not-a-number in, raw outputs out."""
+        return compile_network(self.network)
+
+    def predict(
+        self,
+        data: Any,
+        *,
+        probabilities: bool = False,
+        confidence: bool = False,
+        entropy: bool = False,
+        overlap: Overlap = "auto",
+        batch_size: int = 1,
+        bbox: Bounds | None = None,
+        mask: str | os.PathLike[str] | None = None,
+        any_resolution: bool = False,
+        memory: int = DEFAULT_MEMORY,
+        progress: Progress | None = None,
+    ) -> xr.DataArray | xr.Dataset:
+        """Maps a scene in memory.
+
+        Args:
+            data: a DataArray or Dataset with dims y and x, an array (height, width, band), a path, or a `Source`, in
+                physical units. Bands are found by name, or by order where they have none.
+            probabilities: also give the probability of each class.
+            confidence: also give the largest probability.
+            entropy: also give the entropy of the probabilities, 0 (certain) to 1 (all alike).
+            overlap: pixels that neighbouring tiles share; `"exact"`: as many as make the map equal to one whole pass.
+            batch_size: tiles that go through the network together.
+            bbox: map only the pixels that this box touches: minx, miny, maxx, maxy in the scene's CRS.
+            mask: file with polygons, in any CRS; pixels outside are nodata.
+            any_resolution: accept a scene whose pixels have another size than those the network was trained on.
+            memory: bytes that may be taken beyond the backend, the scene and the map themselves.
+            progress: called with the pixels done and in all.
+
+        Returns:
+            The map on the scene's grid: class values (uint8), or the network's bands (float32); a Dataset if more was
+            asked for. Of a dask-backed scene a lazy map; only what is computed of it is read.
+
+        Raises:
+            BandMismatch: the scene lacks a band.
+            UnitMismatch: a band has another unit.
+            ResolutionMismatch: the pixels have another size.
+            OptionError: an option has a value that cannot be used.
+            NoValidPixels: all is nodata.
+
+        Example:
+
+        >>> scene = rioxarray.open_rasterio("scene.tif", chunks={})  # doctest: +SKIP
+        >>> model.predict(scene).rio.to_raster("map.tif")  # doctest: +SKIP
+        """
+        options = _Options(probabilities, confidence, entropy, overlap, batch_size, bbox, mask, any_resolution, memory)
+        request = self._request(data, options)
+        layers = request.products.layers
+        if isinstance(request.source, ArraySource) and request.source.is_lazy:
+            arrays: Sequence[Any] = lazy_map(self.call, request.source, **self._walk(request))
+        else:
+            sink = MemorySink(layers, *request.grid.shape)
+            self._map(request, sink, batch_size, progress)
+            arrays = sink.arrays
+        return to_xarray(layers, arrays, request.source, request.window, scale=self.contract.output.scale)
+
+    def predict_file(
+        self,
+        source: Spec | Source | Sequence[Spec],
+        target: str | os.PathLike[str],
+        *,
+        probabilities: bool = False,
+        confidence: bool = False,
+        entropy: bool = False,
+        overlap: Overlap = "auto",
+        batch_size: int = 1,
+        bbox: Bounds | None = None,
+        mask: str | os.PathLike[str] | None = None,
+        any_resolution: bool = False,
+        memory: int = DEFAULT_MEMORY,
+        progress: Progress | None = None,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Maps scenes from files to files, in bounded memory.
+
+        A map is a cloud-optimised GeoTIFF with overviews, colour table, class names and nodata on the scene's grid. It
+        appears under its name only when it is whole.
+
+        Args:
+            source: a path; a mapping of band names to paths; a `Source`; or, for many scenes, a folder, a glob or a
+                list.
+            target: path of the map, ending in `.tif`; for many scenes a folder, whose maps are called as the scenes.
+            probabilities: also write `map.probabilities.tif`, a band per class.
+            confidence: also write `map.confidence.tif`.
+            entropy: also write `map.entropy.tif`.
+            overlap: as in `predict`.
+            batch_size: as in `predict`.
+            bbox: as in `predict`.
+            mask: as in `predict`.
+            any_resolution: as in `predict`.
+            memory: bytes that may be taken beyond the backend.
+            progress: called with the pixels done and in all, over all scenes.
+            overwrite: replace existing maps.
+
+        Returns:
+            Paths of the maps, one per scene.
+
+        Raises:
+            OutputExists: there is such a map.
+            OutputUnwritable: no permission, disk full.
+            SourceUnreadable: a scene is missing or damaged.
+            EmptyDataset: the folder holds no scene.
+            GeodlError: as in `predict`. All scenes are looked at before the first one is mapped.
+        """
+        options = _Options(probabilities, confidence, entropy, overlap, batch_size, bbox, mask, any_resolution, memory)
+        jobs = _jobs(source, Path(target))
+        sizes = []
+        for scene, path in jobs:
+            request = self._request(scene, options)
+            _refuse_own_source(request.source, path)
+            _writer(path, request, overwrite)
+            sizes.append(int(request.window.height) * int(request.window.width))
+        mapped: list[Path] = []
+        for k, (scene, path) in enumerate(jobs):
+            request = self._request(scene, options)
+            try:
+                with _writer(path, request, overwrite) as sink:
+                    self._map(request, sink, batch_size, _of_all(progress, sum(sizes[:k]), sum(sizes)))
+                    sink.finish()
+                mapped.append(path)
+            except NoValidPixels as error:
+                if not mapped and k == len(jobs) - 1:
+                    raise
+                _log.warning("%s It was left out.", error)
+        return mapped
+
+    def _request(self, data: Any, options: _Options) -> _Request:
+        """Opens a scene, checks what was asked of it, and plans its tiles."""
+        if options.batch_size < 1:
+            raise OptionError("batch_size", expected="1 or more", received=options.batch_size)
+        output = self.contract.output
+        extras = {name: getattr(options, name) for name in ("probabilities", "confidence", "entropy")}
+        products = make_products(output, **extras)
+        source = fit_source(open_source(data), self.contract, any_resolution=options.any_resolution)
+        whole = source.grid.window
+        window = whole if options.bbox is None else bbox_window(options.bbox, source.grid)
+        area = None if options.mask is None else Area.read(options.mask, map_grid(source.grid, whole, output.scale))
+        cost = Cost(
+            bands=len(self.contract.input.bands),
+            channels=len(output.classes or output.bands),
+            activations=self._activations,
+            scale=output.scale,
+            batch=options.batch_size,
+        )
+        shape = source.grid.shape
+        tiling = plan_tiling(shape, self.contract, cost=cost, overlap=options.overlap, memory=options.memory)
+        return _Request(source, products, tiling, window, area, map_grid(source.grid, window, output.scale))
+
+    @cached_property
+    def _activations(self) -> int:
+        return activation_bytes(self.network)
+
+    def _walk(self, request: _Request) -> dict[str, Any]:
+        return {
+            "contract": self.contract,
+            "products": request.products,
+            "tiling": request.tiling,
+            "window": request.window,
+            "area": request.area,
+        }
+
+    def _map(self, request: _Request, sink: Sink, batch_size: int, progress: Progress | None) -> None:
+        walk = self._walk(request)
+        if not map_scene(self.call, request.source, sink, batch_size=batch_size, progress=progress, **walk):
+            raise NoValidPixels(request.source.name, "Every pixel asked for is nodata")
+
+
+def _writer(path: Path, request: _Request, overwrite: bool) -> MapWriter:
+    tags = {"TIFFTAG_SOFTWARE": "geodl"}
+    return MapWriter(path, request.products.layers, request.grid, overwrite=overwrite, tags=tags)
+
+
+def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
+    """Pairs every scene with the path of its map."""
+    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    if text is not None and is_local(text):
+        several = os.path.isdir(text) or (has_magic(text) and not os.path.exists(text))
+    else:
+        several = isinstance(source, (list, tuple))
+    if not several:
+        return [(source, target / f"{open_source(source).name}.tif" if target.is_dir() else target)]
+    if target.suffix.lower() in (".tif", ".tiff"):
+        raise OptionError("target", expected="a folder, for the maps of several scenes", received=os.fspath(target))
+    return [(spec, target / f"{name}.tif") for name, spec in find_rasters(source)]
+
+
+def _refuse_own_source(source: Source, target: Path) -> None:
+    paths = source.paths if isinstance(source, RasterSource) else ()
+    if target.exists() and any(is_local(path) and os.path.exists(path) and target.samefile(path) for path in paths):
+        raise OptionError("target", expected="another file than the scene's own", received=os.fspath(target))
+
+
+def _of_all(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Reports one scene's progress as that of all scenes."""
+    return None if progress is None else lambda done, _: progress(before + done, total)

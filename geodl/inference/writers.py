@@ -1,0 +1,249 @@
+"""Writes maps as cloud-optimised GeoTIFFs that appear under their names whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from geodl.data.source import Grid
+from geodl.errors import OptionError, OutputExists, OutputUnwritable
+from geodl.inference.products import Layer
+
+__all__ = ("MapWriter", "layer_path")
+
+_SUFFIXES = (".tif", ".tiff")
+_GDAL_TYPES = {"uint8": "Byte", "uint16": "UInt16", "float32": "Float32"}
+_COG = {
+    "driver": "COG",
+    "compress": "DEFLATE",
+    "predictor": "YES",
+    "blocksize": 512,
+    "bigtiff": "IF_SAFER",
+    "num_threads": "ALL_CPUS",
+}
+_DAY = 86400
+_NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def layer_path(target: Path, layer: Layer, *, main: bool) -> Path:
+    """Where a layer is written: the map itself to `map.tif`, others beside it, to `map.confidence.tif`, …"""
+    return target if main else target.with_name(f"{target.stem}.{layer.name}{target.suffix}")
+
+
+class MapWriter:
+    """A sink that writes the layers of one map, beside the target, and renames them when all are whole.
+
+    Blocks go to plain binary files first: GDAL tells nobody when a cached block of a GeoTIFF could not be written, and
+    their disk space can be reserved at once. They lie in a hidden folder beside the target; one that a killed process
+    left is removed by the next run for the same target.
+
+    Args:
+        target: path of the map, ending in `.tif`. Missing folders are made.
+        layers: what it consists of; the first one is the map itself.
+        grid: of the map.
+        overwrite: replace existing files.
+        tags: metadata of the files.
+
+    Raises:
+        OptionError: the name does not end in `.tif`.
+        OutputExists: there is such a file already.
+        OutputUnwritable: no permission, no space.
+
+    Example:
+
+    >>> with MapWriter(Path("map.tif"), products.layers, grid) as writer:  # doctest: +SKIP
+    ...     writer.write(0, 0, products(output, valid))
+    ...     writer.finish()
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        layers: Sequence[Layer],
+        grid: Grid,
+        *,
+        overwrite: bool = False,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        if target.suffix.lower() not in _SUFFIXES:
+            raise OptionError("target", expected="a file name that ends in .tif", received=str(target))
+        self.paths = tuple(layer_path(target, layer, main=k == 0) for k, layer in enumerate(layers))
+        self._layers, self._grid, self._target, self._tags = layers, grid, target, tags or {}
+        self._files: list[IO[bytes]] = []
+        for path in self.paths:
+            if path.is_dir():
+                raise OutputUnwritable(path, "it is a folder")
+            if path.exists() and not overwrite:
+                raise OutputExists(path, "a map")
+
+    def __enter__(self) -> Self:
+        try:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(self._target)
+            prefix = f"{_prefix(self._target)}{os.getpid()}-"
+            self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._target.parent))
+            for layer in self._layers:
+                file = open(self._folder / f"{layer.name}.raw", "wb")
+                self._files.append(file)
+                _reserve(file, self._grid.height * self._row_bytes(layer))
+        except OSError as error:
+            self._discard()
+            raise OutputUnwritable(self._target, error.strerror or error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._discard()
+
+    def write(self, row: int, column: int, arrays: list[np.ndarray]) -> None:
+        """Stores a block; see `Sink`.
+
+        Raises:
+            OutputUnwritable: disk full, or gone.
+        """
+        try:
+            for layer, file, array in zip(self._layers, self._files, arrays, strict=True):
+                size = np.dtype(layer.dtype).itemsize
+                lines = np.ascontiguousarray(array.transpose(1, 0, 2), layer.dtype)
+                for y, bands in enumerate(lines, row):
+                    for band, line in enumerate(bands):
+                        file.seek(y * self._row_bytes(layer) + (band * self._grid.width + column) * size)
+                        file.write(line)
+        except OSError as error:
+            raise OutputUnwritable(self._target, error.strerror or error) from error
+
+    def finish(self) -> tuple[Path, ...]:
+        """Makes the COGs and gives them their names, the map itself last.
+
+        Returns:
+            Their paths.
+
+        Raises:
+            OutputUnwritable: disk full, or gone.
+        """
+        try:
+            # GDAL reports to a handler that is in place for the thread as long as an Env is.
+            with rasterio.Env(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                whole = [self._make_cog(layer, file) for layer, file in zip(self._layers, self._files, strict=True)]
+            for made, path in reversed(list(zip(whole, self.paths, strict=True))):
+                os.replace(made, path)
+        except (OSError, RasterioError) as error:
+            raise OutputUnwritable(self._target, getattr(error, "strerror", None) or error) from error
+        return self.paths
+
+    def _make_cog(self, layer: Layer, file: IO[bytes]) -> Path:
+        """Describes the binary file to GDAL and copies it into a COG."""
+        file.close()
+        described = self._folder / f"{layer.name}.vrt"
+        described.write_text(_raw_vrt(layer, self._grid))
+        with rasterio.open(described, "r+") as dataset:
+            if self._grid.crs is not None:
+                dataset.crs = rasterio.CRS.from_user_input(self._grid.crs)
+            if not self._grid.transform.is_identity:
+                dataset.transform = self._grid.transform
+            dataset.nodata = layer.nodata
+            dataset.update_tags(**self._tags)
+            for index, band in enumerate(layer.bands, 1):
+                dataset.set_band_description(index, band.name)
+                dataset.set_band_unit(index, band.unit)
+            if layer.classes:
+                dataset.update_tags(1, **{f"class_{c.value}": c.name for c in layer.classes})
+                if layer.dtype == "uint8":
+                    colours = {c.value: (*bytes.fromhex(c.colour[1:]), 255) for c in layer.classes}
+                    dataset.write_colormap(1, {**colours, int(layer.nodata): (0, 0, 0, 0)})
+        made = self._folder / f"{layer.name}.tif"
+        rasterio.shutil.copy(described, made, overview_resampling=layer.resampling.upper(), **_COG)
+        _check_end(made)
+        os.remove(file.name)
+        return made
+
+    def _row_bytes(self, layer: Layer) -> int:
+        return np.dtype(layer.dtype).itemsize * len(layer.bands) * self._grid.width
+
+    def _discard(self) -> None:
+        for file in self._files:
+            try:
+                file.close()
+            except OSError:
+                continue  # What it still held back belongs to a map that is given up.
+        if hasattr(self, "_folder"):
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _raw_vrt(layer: Layer, grid: Grid) -> str:
+    """A VRT over the binary file, in which each row holds all bands one after the other."""
+    size = np.dtype(layer.dtype).itemsize
+    line = size * grid.width
+    bands = "".join(
+        f'<VRTRasterBand dataType="{_GDAL_TYPES[layer.dtype]}" band="{k + 1}" subClass="VRTRawRasterBand">'
+        f'<SourceFilename relativetoVRT="1">{layer.name}.raw</SourceFilename><ImageOffset>{k * line}</ImageOffset>'
+        f"<PixelOffset>{size}</PixelOffset><LineOffset>{len(layer.bands) * line}</LineOffset>"
+        f"<ByteOrder>{'LSB' if sys.byteorder == 'little' else 'MSB'}</ByteOrder></VRTRasterBand>"
+        for k in range(len(layer.bands))
+    )
+    return f'<VRTDataset rasterXSize="{grid.width}" rasterYSize="{grid.height}">{bands}</VRTDataset>'
+
+
+def _check_end(path: Path) -> None:
+    """Reads the blocks that a COG ends with. GDAL does not tell when the last of them did not reach the disk."""
+    with rasterio.open(path) as dataset:
+        height, width = dataset.block_shapes[0]
+        top = (dataset.height - 1) // height * height
+        for left in range(0, dataset.width, width):
+            dataset.read(window=Window(left, top, min(width, dataset.width - left), dataset.height - top))
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Gives a file its size, and its disk space where the system can: a full disk shows before any work is done."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
+    os.truncate(file.fileno(), size)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.{socket.gethostname()}-"
+
+
+def _remove_stale(target: Path) -> None:
+    """Removes what processes that no longer live left for this target."""
+    for folder in target.parent.glob(f"{glob.escape(_prefix(target))}*"):
+        pid = folder.name.removeprefix(_prefix(target)).partition("-")[0]
+        if pid.isdigit() and not _lives(int(pid), folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int, folder: Path) -> bool:
+    if os.name == "nt":
+        # There is no harmless way to ask for a process there, but a day without a change is an answer.
+        return time.time() - folder.stat().st_mtime < _DAY
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

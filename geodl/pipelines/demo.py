@@ -1,0 +1,73 @@
+"""Demonstrations: a pipeline trained on embedded data and shown on data that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rasterio
+
+from geodl.data.raster import open_raster
+from geodl.errors import OptionError, OutputExists
+from geodl.pipelines import names
+from geodl.pipelines.base import train
+from geodl.pipelines.datasets import laid_out
+from geodl.pipelines.evaluation import Evaluation, evaluate
+from geodl.report.figures import map_figure
+
+__all__ = ("DemoResult", "demo")
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demonstration made."""
+
+    paths: dict[str, Path]
+    """What it is → where it lies."""
+    evaluation: Evaluation
+    """Scores on the unseen data, beside the baselines."""
+
+
+def demo(name: str = "segmentation", *, output: str | Path = "geodl-demo", overwrite: bool = False, progress: bool = False) -> DemoResult:
+    """Shows a pipeline on embedded data, through the same functions that users call.
+
+    Args:
+        name: of the pipeline.
+        output: folder for data, run, map and picture; a folder named after the pipeline is made in it.
+        overwrite: replace the run, map and picture of an earlier demonstration.
+        progress: show progress in the terminal.
+
+    Returns:
+        Where everything lies, and the scores.
+
+    Raises:
+        OptionError: there is no such pipeline.
+        OutputExists: an earlier demonstration is there.
+    """
+    if name not in _DEMOS:
+        raise OptionError("demo", expected=f"one of: {', '.join(_DEMOS)}", received=name)
+    return _DEMOS[name](Path(output) / name, overwrite, progress)
+
+
+def _segmentation(folder: Path, overwrite: bool, progress: bool) -> DemoResult:
+    """Trains on six simulated scenes of 512 × 512 pixels and maps a larger one."""
+    files = laid_out("simulated-landcover", folder / "data")
+    run = train(
+        "segmentation-demo",
+        {"data.images": str(files["train"].images), "data.labels": str(files["train"].labels)},
+        output=folder / "run",
+        overwrite=overwrite,
+        progress=progress,
+    )
+    scene = next(files["test"].images.glob("*.tif"))
+    target = folder / "map.tif"
+    run.predictor.predict_file(scene, target, confidence=True, overwrite=overwrite)
+    evaluation = evaluate(
+        run.path, {"data.images": str(scene), "data.labels": str(files["test"].labels)}, json=folder / "metrics.json"
+    )
+    picture = folder / "map.png"
+    _draw(scene, files["test"].labels / scene.name, target, picture, run.predictor.contract)
+    paths = {"data": folder / "data", "run": run.path, "map": target, "picture": picture, "metrics": folder / "metrics.json"}
+    return DemoResult(paths, evaluation)

@@ -1,0 +1,222 @@
+"""Fitting a network: one line of steps that can be left and taken up again anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import keras
+import numpy as np
+
+from geodl.errors import BackendUnavailable, OutputUnwritable
+from geodl.training.callbacks import Record, Score
+from geodl.training.checkpoint import Checkpoint, Checkpoints
+from geodl.training.compute import use_jit
+from geodl.training.history import History
+from geodl.training.interruption import Interruption
+from geodl.training.line import Feed, Line, legs
+from geodl.training.optimizers import build_optimizer
+from geodl.training.progress import Progress
+from geodl.training.schedules import build_schedule
+from geodl.training.weights import network_identity, put_back
+
+if TYPE_CHECKING:
+    from geodl.recipe import Train
+
+__all__ = ("fit",)
+
+
+def fit(
+    model: keras.Model,
+    batches: Callable[[int], keras.utils.PyDataset],
+    *,
+    loss: keras.losses.Loss,
+    config: Train,
+    folder: str | Path,
+    evaluate: Callable[[keras.Model], Mapping[str, float]] | None = None,
+    monitor: str = "loss",
+    mode: Literal["max", "min"] = "min",
+    keep: Literal["best", "last"] = "best",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    identity: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> History:
+    """Trains a network with Keras `fit`, or continues the training that `folder` holds.
+
+    Training is one line of `config.epochs * config.steps_per_epoch` steps; an epoch is a mark on it, where the network
+    is validated. Killed anywhere and called again with the same arguments, it does only the steps that its last
+    checkpoint lacks, and ends with the arrays of a run never killed, bit for bit on the same device with as many
+    threads, as long as every random operation of the network has a seed generator (Keras's random layers do) and a
+    user's `callbacks` keep no state of their own.
+
+    Ctrl-C ends training after the current step, SIGTERM likewise with exit status 143; both write a checkpoint first.
+
+    Args:
+        model: a built network. It ends with the weights of the best epoch (see `keep`), averaged where
+            `config.optimizer.ema` asks for it.
+        batches: start → data set whose item k is the batch of step start + k: a pure function of that step, as
+            `(x, y, sample_weight)`.
+        loss: per sample; Keras multiplies it by the weights and takes the mean.
+        config: the recipe's `train` section.
+        folder: holds `checkpoints/`, `log.csv` (a row per epoch), `training.log` and, if asked for, `tensorboard/`.
+        evaluate: model → validation metrics, called at the end of each epoch with the averaged weights.
+        monitor: the metric that says which epoch is best; without `evaluate` only the training `loss`.
+        mode: whether more (`max`) or less (`min`) of it is better.
+        keep: whether the model ends with the weights of the best epoch or with the last ones. Without `evaluate`, and
+            where no epoch was measured yet, the last ones.
+        callbacks: of Keras; at the end of epochs they find the metrics as `val_<name>`.
+        identity: what must not change between kill and continuation, such as the recipe's fields by name; the network's
+            layers are added to it.
+        progress: whether progress is shown.
+
+    Returns:
+        What happened: rows, best epoch, whether it was interrupted.
+
+    Raises:
+        CheckpointMismatch: the folder's checkpoint is of another run; the field that differs is named.
+        TrainingDiverged: the loss became infinite or not-a-number.
+        OutputUnwritable: the folder cannot be written, or the disk is full; the last checkpoint stays as it was.
+        RecipeError: no such optimiser or schedule.
+        BackendUnavailable: TensorBoard is asked for and not installed.
+
+    Example:
+        >>> history = fit(
+        ...     network, lambda start: Batches(samples, batch_size=8, seed=0, start=start), loss=CrossEntropy(),
+        ...     config=recipe.train, folder="runs/a", evaluate=validate, monitor="miou", mode="max",
+        ... )
+        >>> history.best_epoch, history.interrupted
+        (17, False)
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(folder, error.strerror or error) from error
+    extra = [*callbacks, *_tensorboard(folder, config)]
+    _compile(model, loss, config)
+    identity = {**(identity or {}), **network_identity(model)}
+    store = Checkpoints(folder / "checkpoints", keep=config.checkpoint.keep)
+    found = store.latest()
+    history = History()
+    if found:
+        found.require(identity)
+        put_back(model, found.arrays, path=found.path)
+        history = History.from_state(found.state["history"])
+    score = Score(
+        history,
+        evaluate=evaluate,
+        monitor=monitor,
+        mode=mode,
+        metrics=_group(found, "metrics") if history.step % config.steps_per_epoch else [],
+        best=_group(found, "best") or None,
+    )
+    display = Progress(
+        epochs=config.epochs,
+        steps_per_epoch=config.steps_per_epoch,
+        batch_size=config.batch_size,
+        monitor=f"val_{monitor}" if evaluate else None,
+        log=folder / "training.log",
+        shown=progress,
+    )
+    with display, Interruption() as interruption:
+        record = Record(
+            history,
+            score=score,
+            config=config,
+            store=store,
+            table=folder / "log.csv",
+            identity=identity,
+            interruption=interruption,
+            progress=display,
+        )
+        _walk(model, batches, [score, *extra, record], record=record, history=history, config=config, display=display)
+    if evaluate is not None and keep == "best" and score.best is not None:
+        for variable, value in zip(model.variables, score.best, strict=True):
+            variable.assign(value)
+    elif not history.executed:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    return history
+
+
+def _walk(
+    model: keras.Model,
+    batches: Callable[[int], keras.utils.PyDataset],
+    callbacks: list[keras.callbacks.Callback],
+    *,
+    record: Record,
+    history: History,
+    config: Train,
+    display: Progress,
+) -> None:
+    """Does the steps that are left."""
+    total = config.epochs * config.steps_per_epoch
+    if history.step:
+        display.note(f"Continues at step {history.step} of {total}.")
+    else:
+        display.note(f"Starts: {config.epochs} epochs of {config.steps_per_epoch} steps.")
+    line = Line(callbacks, model=model, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch)
+    for leg in legs(history.step, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch):
+        if history.stopped:
+            break
+        line.enter(leg)
+        steps = (leg.end - leg.epoch) * leg.epoch_steps
+        with Feed(batches(leg.step), steps=steps) as feed:
+            model.fit(
+                feed,
+                steps_per_epoch=leg.epoch_steps,
+                initial_epoch=leg.epoch,
+                epochs=leg.end,
+                callbacks=line,
+                shuffle=False,
+                verbose=0,
+            )
+        if model.stop_training:
+            break
+        if leg.end < config.epochs:
+            # Keras ends every fit with the averaged weights; the line goes on with the others.
+            put_back(model, record.written)
+    line.end()
+    if not history.interrupted:
+        display.note(f"Ends at step {history.step} of {total}; {history.executed} steps were done now.")
+
+
+def _compile(model: keras.Model, loss: keras.losses.Loss, config: Train) -> None:
+    settings, schedule = config.optimizer, config.schedule
+    learning_rate = build_schedule(
+        schedule.name,
+        learning_rate=settings.learning_rate,
+        total_steps=config.epochs * config.steps_per_epoch,
+        warmup=int(schedule.warmup * config.epochs * config.steps_per_epoch),
+        final=schedule.final,
+        factor=schedule.factor,
+        every=schedule.every,
+    )
+    optimizer = build_optimizer(
+        settings.name,
+        learning_rate=learning_rate,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+        ema=settings.ema,
+        options=settings.options,
+        variables=model.trainable_variables,
+    )
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=use_jit(model, config.jit))
+    model.optimizer.build(model.trainable_variables)
+
+
+def _group(checkpoint: Checkpoint | None, group: str) -> list[np.ndarray]:
+    arrays = checkpoint.arrays if checkpoint else {}
+    count = sum(name.startswith(f"{group}/") for name in arrays)
+    return [arrays[f"{group}/{number}"] for number in range(count)]
+
+
+def _tensorboard(folder: Path, config: Train) -> list[keras.callbacks.Callback]:
+    if not config.tensorboard:
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise BackendUnavailable(
+            "train.tensorboard", "tensorboard is not installed", advice="Install geodl[tensorboard]."
+        )
+    return [keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)]

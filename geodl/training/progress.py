@@ -1,0 +1,139 @@
+"""What the user sees of a training run: a bar on a terminal, lines in a pipe, and a log in the run's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import rich.progress
+from rich.console import Console
+
+from geodl.errors import OutputUnwritable
+
+__all__ = ("Progress",)
+
+_SMOOTH = 0.9
+
+
+class Progress:
+    """Shows where a run is, how well and how fast it goes, and how long it will take.
+
+    Args:
+        epochs: of the whole run.
+        steps_per_epoch: steps between two validations.
+        batch_size: samples a step; for samples per second.
+        monitor: name of the column of the row that is shown beside the loss, or None.
+        log: file that every line is appended to.
+        shown: whether anything is shown; the log is written all the same.
+        console: where to; standard error by default. A bar if it is a terminal, else one line per epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        monitor: str | None,
+        log: Path,
+        shown: bool = True,
+        console: Console | None = None,
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._epochs = epochs
+        self._steps_per_epoch = steps_per_epoch
+        self._batch_size = batch_size
+        self._monitor = monitor
+        self._log = log
+        self._shown = shown
+        self._step_seconds: float | None = None
+        self._validation_seconds = 0.0
+        self._last: float | None = None
+        self._compiling = True
+        self._score = ""
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=None),
+            rich.progress.TextColumn("{task.fields[status]}"),
+            console=self._console,
+            disable=not (shown and self._console.is_terminal),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=epochs * steps_per_epoch, status="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Shows a line and logs it with the time."""
+        if self._shown:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        try:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        except OSError as error:
+            raise OutputUnwritable(self._log, error.strerror or error) from error
+
+    def begin_epoch(self) -> None:
+        """Starts the clock of the epoch's first step."""
+        self._last = time.monotonic()
+
+    def step(self, step: int, loss: float) -> None:
+        """Counts a step that was done.
+
+        Args:
+            step: steps done.
+            loss: mean over the epoch so far.
+        """
+        now = time.monotonic()
+        if self._last is not None and not self._compiling:
+            seconds, before = now - self._last, self._step_seconds
+            self._step_seconds = seconds if before is None else _SMOOTH * before + (1 - _SMOOTH) * seconds
+        self._last, self._compiling = now, False
+        epoch = (step - 1) // self._steps_per_epoch + 1
+        parts = [f"loss {loss:.4f}", self._score, self.rate, self._left(step)]
+        self._bar.update(
+            self._task,
+            completed=step,
+            description=f"epoch {epoch}/{self._epochs}",
+            status=" · ".join(part for part in parts if part),
+        )
+
+    def end_epoch(self, row: Mapping[str, float], *, best: bool) -> None:
+        """Reports a whole epoch.
+
+        Args:
+            row: of the history.
+            best: whether it is the best so far.
+        """
+        if self._last is not None:
+            self._validation_seconds = time.monotonic() - self._last
+        score = row.get(self._monitor) if self._monitor else None
+        self._score = f"{self._monitor} {score:.4f}" if score is not None else ""
+        parts = [f"epoch {int(row['epoch'])}/{self._epochs}", f"loss {row['loss']:.4f}", self._score]
+        parts += ["best" if best and self._score else "", self.rate, self._left(int(row["step"]))]
+        self.note(" · ".join(part for part in parts if part))
+
+    @property
+    def rate(self) -> str:
+        """Samples per second, as text; empty before the second step."""
+        return f"{self._batch_size / self._step_seconds:.1f} samples/s" if self._step_seconds else ""
+
+    def _left(self, step: int) -> str:
+        """Time left, as text: steps and validations to come at the pace of those done."""
+        if not self._step_seconds:
+            return ""
+        steps = self._epochs * self._steps_per_epoch - step
+        validations = self._epochs - step // self._steps_per_epoch
+        seconds = steps * self._step_seconds + validations * self._validation_seconds
+        return f"{timedelta(seconds=round(seconds))} left" if steps else ""

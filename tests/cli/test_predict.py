@@ -1,0 +1,176 @@
+"""`geodl predict`: which scenes become which maps, and with which options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+import geodl
+from geodl.errors import NoValidPixels
+
+
+class _Predictor:
+    """Stands for a trained network."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, str, dict[str, Any]]] = []
+
+    def predict_file(self, source: Any, target: str, *, progress: Any = None, **options: Any) -> list[Path]:
+        self.calls.append((source, target, options))
+        if "bad" in str(source):
+            raise NoValidPixels(source)
+        if progress is not None:
+            progress(1, 2)
+        return [Path(target, "a.tif"), Path(target, "b.tif")] if isinstance(source, list) else [Path(target)]
+
+
+@pytest.fixture
+def predictor(monkeypatch: pytest.MonkeyPatch) -> _Predictor:
+    predictor = _Predictor()
+    monkeypatch.setattr(geodl, "load", lambda run: predictor)
+    return predictor
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    profile = {"driver": "GTiff", "height": 2, "width": 2, "count": 1, "dtype": "uint8"}
+    for name in ("a", "b"):
+        with rasterio.open(
+            folder / f"{name}.tif", "w", **profile, crs="EPSG:32633", transform=Affine(10, 0, 0, 0, -10, 0)
+        ) as file:
+            file.write(np.ones((1, 2, 2), np.uint8))
+    return folder
+
+
+def test_one_scene_becomes_one_map(geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path) -> None:
+    target = scenes.parent / "map.tif"
+    result = geodl_cli("predict", "runs/a", scenes / "a.tif", target)
+    assert result.exit_code == 0
+    assert predictor.calls == [
+        (
+            str(scenes / "a.tif"),
+            str(target),
+            {
+                "probabilities": False,
+                "confidence": False,
+                "entropy": False,
+                "overlap": "auto",
+                "bbox": None,
+                "mask": None,
+                "any_resolution": False,
+                "overwrite": False,
+            },
+        )
+    ]
+    assert result.stdout == f"Map: {target}\n"
+
+
+def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path) -> None:
+    result = geodl_cli(
+        *(
+            "predict",
+            "runs/a",
+            scenes / "a.tif",
+            scenes.parent / "map.tif",
+            "--quiet",
+            "--probabilities",
+            "--confidence",
+        ),
+        *("--entropy", "--overlap", "32", "--batch-size", "4", "--bbox", "-10,0,10,5.5", "--mask", "area.gpkg"),
+        *("--any-resolution", "--overwrite"),
+    )
+    assert result.output == f"{scenes.parent / 'map.tif'}\n"
+    assert predictor.calls[0][2] == {
+        "probabilities": True,
+        "confidence": True,
+        "entropy": True,
+        "overlap": 32,
+        "batch_size": 4,
+        "bbox": (-10.0, 0.0, 10.0, 5.5),
+        "mask": Path("area.gpkg"),
+        "any_resolution": True,
+        "overwrite": True,
+    }
+
+
+def test_several_scenes_become_a_folder_of_maps(
+    geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path
+) -> None:
+    both = [scenes / "a.tif", scenes / "b.tif"]
+    result = geodl_cli("predict", "runs/a", *both, "maps", "--quiet")
+    assert result.output == "maps/a.tif\nmaps/b.tif\n"
+    geodl_cli("predict", "runs/a", scenes, "maps")
+    geodl_cli("predict", "runs/a", scenes / "*.tif", "maps")
+    geodl_cli("predict", "runs/a", scenes / "a.tif", "maps/")
+    assert [call[:2] for call in predictor.calls] == [
+        ([str(path) for path in both], "maps"),
+        (str(scenes), "maps"),
+        (str(scenes / "*.tif"), "maps"),
+        ([str(scenes / "a.tif")], "maps/"),
+    ]
+
+
+def test_the_files_of_a_folder_may_be_bands_of_one_scene(
+    geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path
+) -> None:
+    assert geodl_cli("predict", "runs/a", scenes, "map.tif", "--stack").exit_code == 0
+    source = predictor.calls[0][0]
+    assert source.paths == (str(scenes / "a.tif"), str(scenes / "b.tif"))
+    assert (source.name, len(source.bands)) == ("scenes", 2)
+
+
+def test_a_scene_that_cannot_be_mapped_is_one_sentence(
+    geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path
+) -> None:
+    (scenes / "a.tif").rename(scenes / "bad.tif")
+    result = geodl_cli("predict", "runs/a", scenes / "bad.tif", "map.tif", "--quiet")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"Error: {NoValidPixels(scenes / 'bad.tif')}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500MB", 500_000_000), ("2GiB", 2 * 1024**3), ("1.5 kB", 1500), ("1000000", 1_000_000)]
+)
+def test_memory_is_read_as_bytes(
+    geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path, text: str, size: int
+) -> None:
+    geodl_cli("predict", "runs/a", scenes / "a.tif", "map.tif", "--memory", text)
+    assert predictor.calls[0][2]["memory"] == size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere.tif", "map.tif"], "Error: Cannot read nowhere.tif: there is no such file or folder."),
+        (["a.tif"], "Error: geodl predict: expected at least one scene and a target. Received: 'a.tif'."),
+        (
+            ["a.tif", "m.tif", "--overlap", "much"],
+            "Error: --overlap: expected auto, exact or a number of pixels. Received: 'much'.",
+        ),
+        (
+            ["a.tif", "m.tif", "--bbox", "1,2,3"],
+            "Error: --bbox: expected four numbers minx,miny,maxx,maxy. Received: '1,2,3'.",
+        ),
+        (
+            ["a.tif", "m.tif", "--bbox", "3,0,1,1"],
+            "Error: --bbox: expected minx < maxx and miny < maxy. Received: '3,0,1,1'.",
+        ),
+        (
+            ["a.tif", "m.tif", "--memory", "lots"],
+            "Error: --memory: expected a size such as 500MB or 2GiB. Received: 'lots'.",
+        ),
+    ],
+)
+def test_mistakes(geodl_cli: Callable[..., Any], predictor: _Predictor, arguments: list[str], sentence: str) -> None:
+    result = geodl_cli("predict", "runs/a", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(sentence)
+    assert predictor.calls == []

@@ -1,0 +1,55 @@
+"""Tables and numbers on the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from geodl.cli.terminal import console, number, print_evaluation, print_table, write_json
+from geodl.errors import OutputUnwritable
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.71236, "0.7124"), (31.7291, "31.73"), (12345.678, "12,345.68"), (float("nan"), "–"), (3, "3"), ("a", "a")],
+)
+def test_numbers(value: object, text: str) -> None:
+    assert number(value) == text
+
+
+def test_tables_fit_80_columns_without_colour_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "/a/long/path/that/is/never/broken" * 4
+    print_table(console(), title, ("name", "n"), [("[bold]x[/bold] " + "y" * 100, 1), ("z", 20)])
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == title
+    assert max(map(len, rest)) <= 80
+    assert any("[bold]x[/bold]" in line for line in rest)
+    assert "\x1b" not in "".join(rest)
+
+
+def test_scores_stand_beside_those_of_the_baselines(
+    capsys: pytest.CaptureFixture[str], evaluation: SimpleNamespace
+) -> None:
+    print_evaluation(console(), evaluation)  # type: ignore[arg-type]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Scores", "(test)"] in lines
+    assert ["metric", "segmentation", "forest"] in lines
+    assert ["miou", "0.7123", "0.4000"] in lines
+    assert ["kappa", "–", "–"] in lines
+    assert ["class", "iou", "f1", "iou", "(forest)"] in lines
+    assert ["water", "0.9000", "0.9500", "0.3000"] in lines
+    assert ["land", "0.5000", "0.6000", "–"] in lines
+
+
+def test_json_goes_to_a_file_or_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"pipeline": "segmentation", "metrics": {"iou/Wälder": None}}
+    write_json(tmp_path / "a.json", content)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == content
+    write_json(Path("-"), content)
+    assert json.loads(capsys.readouterr().out) == content
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputUnwritable):
+        write_json(tmp_path / "file" / "a.json", content)

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import dask.array as da
+import keras
+import numpy as np
+import pytest
+import rasterio
+import rioxarray
+import xarray as xr
+from scipy import special
+
+from geodl.contract import Contract
+from geodl.data.raster import open_raster
+from geodl.errors import (
+    BandMismatch,
+    EmptyDataset,
+    NoValidPixels,
+    OptionError,
+    OutputExists,
+    ResolutionMismatch,
+    SourceUnreadable,
+)
+from geodl.inference import planning
+from geodl.inference.predictor import Predictor
+from geodl.models import UNet
+from geodl.models.receptive import receptive_margin, total_stride
+from tests.inference.fakes import CLASSES, TRANSFORM, make_contract, make_scene
+
+BANDS = ("B01", "B02")
+
+
+@pytest.fixture(scope="module")
+def model() -> Predictor:
+    """A small U-Net with random weights, whose logits differ by a lot."""
+    keras.utils.set_random_seed(3)
+    network = UNet(channels=2, classes=3, width=4, depth=2, mean=[0.1, 0.2], std=[0.5, 0.5])
+    network.set_weights([3 * weight for weight in network.get_weights()])
+    margin, lattice = receptive_margin(network), total_stride(network)
+    return Predictor(network, make_contract(margin=margin, lattice=lattice))
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_TILE", 64)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a scene as GeoTIFF, and returns its path."""
+
+    def written(values: np.ndarray, name: str = "scene.tif", bands: tuple[str, ...] = BANDS, size: float = 10) -> Path:
+        path = tmp_path / name
+        height, width, count = values.shape
+        transform = TRANSFORM @ rasterio.Affine.scale(size / 10)
+        profile = {"count": count, "dtype": "float32", "nodata": np.nan, "crs": "EPSG:32633", "transform": transform}
+        with rasterio.open(path, "w", driver="GTiff", height=height, width=width, **profile) as file:
+            file.write(np.moveaxis(values, -1, 0))
+            file.descriptions = bands
+        return path
+
+    return written
+
+
+def scene_values(height: int, width: int) -> np.ndarray:
+    return make_scene(height, width, holes=True).read()[0]
+
+
+def whole_pass(model: Predictor, values: np.ndarray) -> np.ndarray:
+    logits = keras.ops.convert_to_numpy(model.network(values[None], training=False))[0]
+    return special.softmax(logits.astype(np.float64), axis=-1)
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return np.moveaxis(file.read(), 0, -1).squeeze(-1) if file.count == 1 else np.moveaxis(file.read(), 0, -1)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_exact_maps_equal_one_whole_pass(model: Predictor) -> None:
+    for shape in ((150, 203), (65, 129), (37, 40)):
+        values = scene_values(*shape)
+        mapped = model.predict(values, overlap="exact", probabilities=True)
+        valid = np.isfinite(values).all(-1)
+        expected = whole_pass(model, values)
+        np.testing.assert_allclose(np.moveaxis(mapped.probabilities.values, 0, -1)[valid], expected[valid], atol=1e-4)
+        assert (mapped.classes.values == 255).sum() == (~valid).sum()
+
+
+def test_blended_maps_have_no_seams(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Along the middles of the overlaps, probabilities change as they do elsewhere; cut without overlap, they jump."""
+    monkeypatch.setattr(planning, "_TILE", 64)
+    rng = np.random.default_rng(5)
+    smooth = rng.normal(size=(34, 34, 2)).astype(np.float32).repeat(12, 0).repeat(12, 1)
+
+    def jump(overlap: int) -> float:
+        # A margin is not told, so that small overlaps aren't made exact.
+        contract = make_contract(margin=None, lattice=4)
+        blended = Predictor(model.network, contract).predict(smooth, overlap=overlap, probabilities=True)
+        tiling = planning.plan_tiling(
+            smooth.shape[:2], contract, cost=planning.Cost(2, 3, 300), overlap=overlap
+        )  # fmt: skip
+        p = blended.probabilities.values
+        whole = np.moveaxis(whole_pass(model, smooth), -1, 0)
+        error = np.abs(np.diff(p - whole, axis=2)).mean(axis=(0, 1))
+        seams = [span.fade - 1 for span in tiling.columns[:-1]]
+        natural = np.abs(np.diff(whole, axis=2)).mean()
+        return float(error[seams].mean() / natural)
+
+    assert jump(24) < 0.02 < 0.1 < jump(0)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_files_hold_what_arrays_hold(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    values = scene_values(150, 203)
+    told: list[tuple[int, int]] = []
+    (path,) = model.predict_file(
+        write(values),
+        tmp_path / "maps" / "map.tif",
+        probabilities=True,
+        confidence=True,
+        entropy=True,
+        progress=lambda *p: told.append(p),
+    )
+    mapped = model.predict(values, probabilities=True, confidence=True, entropy=True)
+    np.testing.assert_array_equal(read(path), mapped.classes)
+    for extra in ("confidence", "entropy"):
+        np.testing.assert_array_equal(read(path.with_name(f"map.{extra}.tif")), mapped[extra])
+    probabilities = np.moveaxis(mapped.probabilities.values, 0, -1)
+    np.testing.assert_array_equal(read(path.with_name("map.probabilities.tif")), probabilities)
+    assert told[-1] == (150 * 203, 150 * 203)
+    with rasterio.open(path) as file:
+        assert file.transform == TRANSFORM and file.crs.to_epsg() == 32633 and file.tags(1)["class_1"] == "water"
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_data_arrays_keep_what_they_have_and_lazy_ones_stay_lazy(model: Predictor, write: Callable[..., Path]) -> None:
+    path = write(scene_values(150, 203))
+    eager = rioxarray.open_rasterio(path)
+    assert isinstance(eager, xr.DataArray)
+    mapped = model.predict(eager)
+    assert mapped.dims == ("y", "x") and mapped.rio.crs == eager.rio.crs
+    xr.testing.assert_equal(mapped.y, eager.y)
+    lazy = model.predict(rioxarray.open_rasterio(path, chunks={"x": 50, "y": 50}), confidence=True)
+    assert isinstance(lazy.classes.data, da.Array)
+    np.testing.assert_array_equal(lazy.classes, mapped)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_a_box_and_a_batch_change_no_pixel(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    scene = write(scene_values(150, 203))
+    (whole,) = model.predict_file(scene, tmp_path / "whole.tif")
+    (part,) = model.predict_file(scene, tmp_path / "part.tif", bbox=(500_300, 4_998_800, 501_305, 4_999_500))
+    with rasterio.open(part) as file:
+        assert (file.transform.c, file.transform.f, file.shape) == (500_300, 4_999_500, (70, 101))
+    np.testing.assert_array_equal(read(part), read(whole)[50:120, 30:131])
+    (batched,) = model.predict_file(scene, tmp_path / "batched.tif", batch_size=3)
+    assert (read(batched) == read(whole)).mean() > 0.999
+
+
+def test_bands_are_found_by_name_in_files_and_mappings(
+    model: Predictor, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    values = scene_values(40, 50)
+    expected = model.predict(values)
+    swapped = write(values[..., [1, 0]], "swapped.tif", BANDS[::-1])
+    np.testing.assert_array_equal(model.predict(swapped), expected)
+    files = {name: write(values[..., [k]], f"{name}.tif", (name,)) for k, name in enumerate(BANDS)}
+    (path,) = model.predict_file(files, tmp_path / "map.tif")
+    np.testing.assert_array_equal(read(path), expected)
+    np.testing.assert_array_equal(model.predict(open_raster(swapped)), expected)
+
+
+def test_many_scenes_make_a_folder_of_maps(
+    model: Predictor, write: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "scenes").mkdir()
+    told: list[tuple[int, int]] = []
+    for name, fill in (("scenes/a.tif", None), ("scenes/b.tif", np.nan), ("scenes/c.tif", None)):
+        values = scene_values(30, 40)
+        write(values if fill is None else np.full_like(values, fill), name)
+    with caplog.at_level(logging.WARNING, "geodl"):
+        paths = model.predict_file(tmp_path / "scenes", tmp_path / "maps", progress=lambda *p: told.append(p))
+    assert [path.name for path in paths] == ["a.tif", "c.tif"] == sorted(os.listdir(tmp_path / "maps"))
+    assert "b: Every pixel asked for is nodata" in caplog.text and told[-1] == (3600, 3600)
+    with pytest.raises(OutputExists):
+        model.predict_file([tmp_path / "scenes/a.tif"], tmp_path / "maps")
+    with pytest.raises(OptionError, match="target: expected a folder"):
+        model.predict_file(tmp_path / "scenes", tmp_path / "map.tif")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EmptyDataset):
+        model.predict_file(tmp_path / "empty", tmp_path / "maps")
+
+
+def test_one_pixel(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    (path,) = model.predict_file(write(np.ones((1, 1, 2), np.float32)), tmp_path / "map.tif")
+    assert read(path).shape == (1, 1) and read(path)[0, 0] in {c.value for c in CLASSES}
+
+
+def test_what_cannot_be_mapped_is_told_and_leaves_nothing(
+    model: Predictor, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    values = scene_values(300, 400)
+    whole = write(values, "whole.tif")
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    cases = [
+        (write(np.full_like(values, np.nan), "nodata.tif"), {}, NoValidPixels),
+        (write(values[..., :1], "one.tif", ("B01",)), {}, BandMismatch),
+        (write(values, "coarse.tif", size=30), {}, ResolutionMismatch),
+        (cut, {}, SourceUnreadable),
+        (tmp_path / "absent.tif", {}, SourceUnreadable),
+        (whole, {"bbox": (0, 0, 1, 1)}, OptionError),
+        (whole, {"batch_size": 0}, OptionError),
+        (whole, {"overlap": -3}, OptionError),
+        (whole, {"memory": 1000}, OptionError),
+        (whole, {"mask": tmp_path / "absent.gpkg"}, SourceUnreadable),
+    ]
+    before = sorted(os.listdir(tmp_path))
+    for source, options, error in cases:
+        with pytest.raises(error):
+            model.predict_file(source, tmp_path / "map.tif", **options)
+        assert sorted(os.listdir(tmp_path)) == before
+    model.predict_file(cases[2][0], tmp_path / "map.tif", any_resolution=True)
+    with pytest.raises(NoValidPixels):
+        model.predict(np.full((5, 5, 2), np.nan))
+
+
+def test_a_scene_is_never_replaced_by_its_map(model: Predictor, write: Callable[..., Path]) -> None:
+    scene = write(scene_values(20, 20))
+    with pytest.raises(OptionError, match="another file than the scene's own"):
+        model.predict_file(scene, scene, overwrite=True)
+    with rasterio.open(scene) as file:
+        assert file.count == 2
+
+
+def test_finer_outputs_lie_on_the_finer_grid(tmp_path: Path, write: Callable[..., Path]) -> None:
+    inputs = keras.Input((None, None, 2))
+    network = keras.Model(inputs, keras.layers.UpSampling2D(2)(inputs))
+    contract = make_contract(kind="bands", scale=2)
+    values = np.ones((30, 40, 2), np.float32)
+    values[3, 4] = np.nan
+    (path,) = Predictor(network, contract).predict_file(write(values), tmp_path / "fine.tif")
+    with rasterio.open(path) as file:
+        assert file.shape == (60, 80) and file.res == (5, 5) and file.descriptions == BANDS
+        expected = values.repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(np.moveaxis(file.read(), 0, -1), expected)
+
+
+def test_a_predictor_says_what_it_is(model: Predictor) -> None:
+    assert repr(model) == "<Predictor segmentation: 2 bands to 3 classes>"
+    assert isinstance(model.contract, Contract) and model.path is None

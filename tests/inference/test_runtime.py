@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from geodl.inference import runtime
+from geodl.inference.runtime import activation_bytes, compile_network
+from geodl.models import UNet
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return UNet(channels=3, classes=4, width=4, depth=2)
+
+
+def image(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+def test_any_shape_gives_what_keras_gives(network: keras.Model) -> None:
+    call = compile_network(network)
+    for shape in ((1, 16, 16, 3), (3, 7, 21, 3), (1, 1, 1, 3)):
+        x = image(*shape)
+        got = call(x)
+        assert isinstance(got, np.ndarray) and got.dtype == np.float32
+        np.testing.assert_allclose(got, keras.ops.convert_to_numpy(network(x, training=False)), atol=1e-5)
+
+
+def test_weights_are_looked_up_at_each_call(network: keras.Model) -> None:
+    other = keras.models.clone_model(network)
+    call, x = compile_network(other), image(1, 8, 8, 3)
+    call(x)
+    other.set_weights([weight + 0.1 for weight in other.get_weights()])
+    np.testing.assert_allclose(call(x), keras.ops.convert_to_numpy(other(x, training=False)), atol=1e-4)
+
+
+def test_networks_without_a_shape_free_graph_run_and_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = keras.Input((None, None, 2))
+    network = keras.Model(inputs, layers.UpSampling2D(interpolation="bilinear")(layers.MaxPooling2D()(inputs)))
+    monkeypatch.setattr(runtime, "_SHAPES", 2)
+    call = compile_network(network)
+    for side in (4, 6, 8, 4):
+        x = image(1, side, side, 2)
+        np.testing.assert_allclose(call(x), keras.ops.convert_to_numpy(network(x, training=False)), atol=1e-5)
+
+
+def test_threads_may_share_it(network: keras.Model) -> None:
+    call = compile_network(network)
+    images = [image(1, 8 + k, 9, 3) for k in range(6)]
+    expected = [call(x) for x in images]
+    with ThreadPoolExecutor(3) as pool:
+        for got, wanted in zip(pool.map(call, images), expected):
+            np.testing.assert_array_equal(got, wanted)
+
+
+def test_double_precision_is_kept() -> None:
+    inputs = keras.Input((3,), dtype="float64")
+    network = keras.Model(inputs, layers.Dense(2, dtype="float64")(inputs))
+    assert compile_network(network)(np.ones((4, 3))).dtype == np.float64
+
+
+def test_memory_is_that_of_the_largest_layer_twice() -> None:
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(16, 3, padding="same")(inputs)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(8, 3, padding="same")(x)
+    assert activation_bytes(keras.Model(inputs, x)) == 2 * 4 * (16 + 16 // 4)
+    wide = activation_bytes(UNet(channels=6, classes=6, width=32))
+    assert 1.8 < wide / activation_bytes(UNet(channels=6, classes=6, width=16)) < 2.2
+
+
+def test_memory_of_networks_that_cannot_be_listed_is_assumed() -> None:
+    class Opaque(keras.Model):
+        def call(self, inputs: object) -> object:
+            return inputs
+
+    assert activation_bytes(Opaque()) == 1024

@@ -1,0 +1,54 @@
+"""The test that every network passes: shapes, saving, learning. A network's own test is `init_kwargs` and one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def run_network_case(
+    build: Callable[..., keras.Model],
+    init_kwargs: Mapping[str, Any],
+    *,
+    inputs: Sequence[tuple[int, ...]],
+    outputs: Sequence[tuple[int, ...]],
+    loss: keras.losses.Loss,
+    truth: Callable[[tuple[int, ...], np.random.Generator], np.ndarray],
+    folder: Path,
+) -> keras.Model:
+    """Builds a network; checks the output shape for every input shape, save/load equality, and one gradient step.
+
+    Args:
+        build: makes the network from `init_kwargs`.
+        inputs: input shapes with batch axis, odd ones among them; the last is used for saving and for the step.
+        outputs: the output shapes that belong to them.
+        truth: makes a truth array for an output shape.
+        folder: for the saved network.
+    """
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    network = build(**init_kwargs)
+
+    for shape, expected in zip(inputs, outputs, strict=True):
+        result = network.predict(rng.normal(size=shape).astype("float32"), verbose=0)
+        assert result.shape == expected
+        assert np.isfinite(result).all()
+
+    x, y = rng.normal(size=inputs[-1]).astype("float32"), truth(outputs[-1], rng)
+    network.compile(keras.optimizers.Adam(1e-2), loss)
+    before = network.get_weights()
+    first = network.train_on_batch(x, y)
+    after = network.get_weights()
+    still = [v.path for v, b, a in zip(network.weights, before, after) if v.trainable and np.array_equal(b, a)]
+    assert not still, still
+    last = [network.train_on_batch(x, y) for _ in range(8)][-1]
+    assert np.isfinite([first, last]).all() and last < first
+
+    network.save(folder / "network.keras")
+    again = keras.saving.load_model(folder / "network.keras", compile=False)
+    np.testing.assert_allclose(again.predict(x, verbose=0), network.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+    return network
