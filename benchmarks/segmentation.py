@@ -117,16 +117,16 @@ def sen1floods11(runs: Path, settings: list[str]) -> dict[str, Any]:
 def carolina(runs: Path, settings: list[str]) -> dict[str, Any]:
     """One scene of eight files, 23 polygons in another CRS, a map of all of it."""
     folder = DATA / "scenes" / "carolina_sentinel2"
-    bands = {path.stem: str(path) for path in sorted(folder.glob("B0?.tif"))}
     common = [
-        f"data.images={json.dumps(bands)}",
+        f"data.images={folder / 'B0?.tif'}",
+        "data.stack=bands",
         f"data.labels={folder / 'landcover' / 'rcr_landcover.shp'}",
         *settings,
     ]
     result = train_fold(runs, "carolina", None, common)
     target = runs / "carolina-map.tif"
     if not target.is_file():
-        command = [str(Path(sys.executable).with_name("geodl")), "predict", str(runs / "carolina"), str(folder), str(target)]
+        command = [str(Path(sys.executable).with_name("geodl")), "predict", str(runs / "carolina"), str(folder / "B0?.tif"), str(target)]
         subprocess.run([*command, "--stack", "--confidence"], check=True)
     return {
         "protocol": "held-out polygons, stratified by class; scores on their pixels",

@@ -16,14 +16,12 @@ __all__ = ("PixelForest",)
 _CHUNK = 1 << 18
 """Pixels per call of the forest: bounds its float64 votes to some megabytes."""
 
-_LEAST = 1e-6
-
 
 class PixelForest:
     """A random forest (Breiman 2001) on the bands of single pixels, the usual baseline of land-cover mapping.
 
-    It learns from equally many pixels of each class, so that rare ones are described as well as common ones, weighted so
-    that the classes keep their shares of the training data.
+    It learns from equally many pixels of each class, so that rare ones are described as well as common ones; weights
+    give the classes their shares of the training data back.
 
     Args:
         classes: number of classes.
@@ -59,7 +57,7 @@ class PixelForest:
         return self
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Predicts logits; see `Baseline.__call__`. Where no tree votes for a class its probability is taken as 1e-6."""
+        """Predicts logits; see `Baseline.__call__`."""
         if self._forest is None:
             raise RuntimeError("PixelForest: call fit before predicting.")
         valid = np.isfinite(x).all(axis=-1)
@@ -69,5 +67,5 @@ class PixelForest:
             part = slice(start, start + _CHUNK)
             found[part, self._forest.classes_] = self._forest.predict_proba(pixels[part])
         logits = np.full((*x.shape[:-1], self.classes), np.nan, np.float32)
-        logits[valid] = np.log(np.maximum(found, _LEAST))
+        logits[valid] = log_probability(found)
         return logits

@@ -42,6 +42,6 @@ class MajorityClass:
         return self
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Predicts logits; see `Baseline.__call__`. A class that was not seen has the probability 1e-6."""
+        """Predicts logits; see `Baseline.__call__`."""
         valid = np.isfinite(x).all(axis=-1, keepdims=True)
-        return np.where(valid, np.log(np.maximum(self.shares, np.float32(1e-6))), np.float32(np.nan))
+        return np.where(valid, log_probability(self.shares), np.float32(np.nan))

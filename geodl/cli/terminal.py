@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def print_table(
     table = Table(box=SIMPLE_HEAD, show_header=heading, pad_edge=False)
     for position, column in enumerate(columns):
         cells = [row[position] for row in rows if position < len(row)]
-        numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+        numeric = bool(cells) and all(re.fullmatch(r"[-+]?[\d,.]+|–", number(cell)) for cell in cells)
         table.add_column(Text(str(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(number(cell)) for cell in row))

@@ -24,8 +24,8 @@ Batch = tuple[Any, Any, np.ndarray]
 class Batches(keras.utils.PyDataset):
     """Training batches, without end: item k is the batch of global step `start + k`, a pure function of (seed, step).
 
-    Pass it to `model.fit(batches, epochs=…, steps_per_epoch=…, shuffle=False)`: epochs are marks on one line of steps, and a run that
-    continues at step s takes `Batches(…, start=s)`. Each call of `fit` begins at item 0.
+    Pass it to `model.fit(batches, epochs=…, steps_per_epoch=…, shuffle=False)`: epochs are marks on one line of steps,
+    and a run that continues at step s takes `Batches(…, start=s)`. Each call of `fit` begins at item 0.
 
     To Keras it is of unknown length and has one worker, whatever `workers` says. A known length would be shuffled by
     `fit`, and Keras's own threads lose the batches with which it builds a model (on JAX and with `tf.distribute`), so

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def _cut_at_date_line(shapes: np.ndarray) -> np.ndarray:
     west, _, east, _ = shapely.bounds(shapes).T
     beyond = (west < -180) | (east > 180)
     if beyond.any():
-        turns = [shapely.transform(shapes[beyond], lambda xy, d=turn: xy + np.array((d, 0))) for turn in (-360, 0, 360)]
+        turns = [shapely.transform(shapes[beyond], partial(np.add, (turn, 0))) for turn in (-360, 0, 360)]
         shapes[beyond] = shapely.union_all(shapely.intersection(turns, shapely.box(-180, -90, 180, 90)), axis=0)
     return shapes
 

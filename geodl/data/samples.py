@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -58,7 +59,7 @@ class Samples(Protocol):
         ...
 
     def place(self, index: int) -> Place:
-        """Returns where everything that `read(index, …)` can give as a target lies, for any state of the generator."""
+        """Returns where all that lies which `read(index, …)` can give a weight above 0, whatever the generator."""
         ...
 
 
@@ -123,7 +124,7 @@ class SceneSamples:
             find_anchors(scene.labels, excluded, patch=patch, side_by_side=sampling == "grid")
             for scene, excluded in zip(self._scenes, self._excluded, strict=True)
         ]
-        self._owner = np.repeat(np.arange(len(found)), [len(anchors.cells) for anchors in found])
+        self._owner = np.repeat(np.arange(len(found)), np.array([len(anchors.cells) for anchors in found], np.int64))
         if not len(self._owner):
             raise EmptyDataset(
                 "The training area",
@@ -285,9 +286,18 @@ class RegionSamples:
     def place(self, index: int) -> Place:
         """Returns where the window lies, without its context; see `Samples`."""
         scene, window = self._windows[index]
-        shapes, space = locate(boxes(rectangles([window])), scene.source.grid, scene.source.name)
+        footprint, space = self._footprints[index]
         name = f"{scene.source.name} (row {window.row_off}, column {window.col_off})"
-        return Place(shapes[0], space, group=scene.split.group, name=name)
+        return Place(footprint, space, group=scene.split.group, name=name)
+
+    @cached_property
+    def _footprints(self) -> list[tuple[shapely.Geometry, str]]:
+        found: list[tuple[shapely.Geometry, str]] = []
+        for _, pairs in groupby(self._windows, key=lambda pair: id(pair[0])):
+            scenes, windows = zip(*pairs, strict=True)
+            shapes, space = locate(boxes(rectangles(windows)), scenes[0].source.grid, scenes[0].source.name)
+            found += [(shape, space) for shape in shapes]
+        return found
 
 
 def class_counts(labels: Labels, window: Window) -> np.ndarray:

@@ -41,11 +41,13 @@ def statistics(
     seen = 0
     for scene, window in training_windows(scenes, size, seed):
         values, valid = scene.source.read(window)
-        values = np.where(valid & np.isfinite(values), values, np.nan).reshape(-1, len(mean)).astype(np.float64)
-        here = (~np.isnan(values)).sum(0)
-        centre = np.nansum(values, 0) / np.maximum(here, 1)
+        bands = np.where(valid, values, np.nan).reshape(-1, len(mean)).T.astype(np.float64, order="C")
+        known = np.isfinite(bands)
+        bands[~known] = 0
+        here = known.sum(1)
+        centre = bands.sum(1) / np.maximum(here, 1)
         both, shift = np.maximum(number + here, 1), centre - mean
-        squares += np.nansum((values - centre) ** 2, 0) + shift**2 * number * here / both
+        squares += (((bands - centre[:, None]) * known) ** 2).sum(1) + shift**2 * number * here / both
         mean += shift * here / both
         number += here
         seen += bool(here.any())

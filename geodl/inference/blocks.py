@@ -61,6 +61,11 @@ class Tiling:
     """Most columns, in input pixels, that are worked on from top to bottom before the next ones are begun."""
 
     @property
+    def count(self) -> int:
+        """Number of tiles."""
+        return len(self.rows) * len(self.columns)
+
+    @property
     def ramp(self) -> int:
         """Most rows over which two tiles are blended."""
         return max(span.last - span.fade for span in self.rows)

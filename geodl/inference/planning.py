@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import lcm
@@ -26,8 +25,6 @@ _PANEL_SHARE = 16
 Overlap = int | Literal["auto", "exact"]
 """Pixels that tiles share; `exact`: as many as make tiling equal to one whole pass; `auto`: the default, or exact where
 that takes no more."""
-
-_log = logging.getLogger("geodl")
 
 
 @dataclass(frozen=True)
@@ -110,13 +107,7 @@ def plan_tiling(
             received=f"{memory / 2**20:.0f} MiB",
         )
     panel = memory // _PANEL_SHARE // max(cost.per_column(shared - 2 * hold), 1)
-    tiling = _tiling(shape, tile, shared, hold, panel=max(panel, tile))
-    if margin is None and len(tiling.rows) * len(tiling.columns) > 1:
-        _log.warning(
-            "Each output of this network depends on the whole scene (global pooling or group normalisation): "
-            "seams between tiles are possible. overlap='exact' maps scenes that fit the memory in one pass."
-        )
-    return tiling
+    return _tiling(shape, tile, shared, hold, panel=max(panel, tile))
 
 
 def _tiling(shape: tuple[int, int], tile: int, overlap: int, hold: int, *, panel: int) -> Tiling:

@@ -86,6 +86,7 @@ class Predictor:
         self.network = network
         self.contract = contract
         self.path = None if path is None else Path(path)
+        self._warned = False
 
     def __repr__(self) -> str:
         bands, output = len(self.contract.input.bands), self.contract.output
@@ -245,6 +246,12 @@ class Predictor:
         )
         shape = source.grid.shape
         tiling = plan_tiling(shape, self.contract, cost=cost, overlap=options.overlap, memory=options.memory)
+        if self.contract.input.dim("y").margin is None and tiling.count > 1 and not self._warned:
+            self._warned = True
+            _log.warning(
+                "Each output of this network depends on the whole scene (global pooling or group normalisation): "
+                "seams between tiles are possible. overlap='exact' maps scenes that fit the memory in one pass."
+            )
         return _Request(source, products, tiling, window, area, map_grid(source.grid, window, output.scale))
 
     @cached_property

@@ -15,6 +15,7 @@ from geodl.data.batches import Batches
 from geodl.inference.runtime import compile_network
 from geodl.pipelines.base import Parts, Pipeline, Table, complete_contract, open_pipeline, refuse_leakage
 from geodl.recipe import Recipe
+from geodl.training.compute import precision_scope
 from geodl.training.distribution import resolve, seed_everything
 
 __all__ = ("CheckReport", "check")
@@ -47,7 +48,7 @@ def check(
     pipeline = open_pipeline(recipe, overrides, fold=fold)
     recipe = pipeline.recipe
     seed_everything(recipe.seed)
-    with precision_scope(recipe.train.precision), resolve(recipe.distribution).scope():
+    with precision_scope(recipe.train.precision), resolve(recipe.distribution.strategy).scope():
         parts = pipeline.samples()
         refuse_leakage(parts)
         network = pipeline.network(parts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 
 from geodl import losses
 from geodl.baselines import Baseline
@@ -34,8 +35,8 @@ __all__ = ("PIPELINE", "Segmentation")
 
 _CONTEXT = 64
 """Pixels of surroundings that the network sees beyond a window that is scored, where a scene is scored in windows."""
-_PATCH = 256
-"""Side of a training sample where the recipe leaves it open and the scenes are large enough, in pixels."""
+_LARGEST_PATCH = 256
+"""Largest side of a training sample where the recipe leaves it open, in pixels."""
 _CELLS = 32
 """A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
 
@@ -55,15 +56,16 @@ class Segmentation(Pipeline):
         data = self.recipe.data
         pairs = self._pairs()
         classes = self._classes([label for *_, label in pairs])
-        sources = cached(_open_all(pairs, None if data.bands == "auto" else data.bands))
+        sources = _open_all(pairs, None if data.bands == "auto" else data.bands)
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
-        patch = _patch(sources) if data.patch == "auto" else data.patch
-        scenes = [Scene(*scene) for scene in zip(sources, labels, self._split(sources, labels, patch), strict=True)]
+        patch = self._patch(sources, labels)
+        read = _scenes(sources, labels, self._split(sources, labels, patch))
+        scenes = cached(read)
         mean, std = statistics(scenes, size=patch, seed=self.recipe.seed)
         augment = Augmentation(std=tuple(std), **data.augment.model_dump())
         train = SceneSamples(scenes, patch=patch, sampling=data.sampling, augment=augment)
-        held = {part: _regions(scenes, part) for part in ("validation", "test") if _has(scenes, part)}
-        self._chord = mean_chord(scenes, seed=self.recipe.seed)
+        scored = [scene._replace(source=kept.source) for scene, kept in zip(read, scenes, strict=True)]
+        held = {part: _regions(scored, part) for part in ("validation", "test") if _has(scenes, part)}
         grid, bands = sources[0].grid, sources[0].bands
         axes = [Dim(axis, step=step, unit=grid.unit) for axis, step in zip(("y", "x"), grid.resolution, strict=True)]
         return Parts(
@@ -86,9 +88,8 @@ class Segmentation(Pipeline):
         if part == "all":
             splits = [SceneSplit.whole(source.grid, "test") for source in sources]
         else:
-            data = self.recipe.data
-            splits = self._split(sources, labels, _patch(sources) if data.patch == "auto" else data.patch)
-        scenes = [Scene(*scene) for scene in zip(sources, labels, splits, strict=True)]
+            splits = self._split(sources, labels, self._patch(sources, labels))
+        scenes = _scenes(sources, labels, splits)
         if part is None:
             part = "test" if _has(scenes, "test") else "validation"
         if part == "train":
@@ -162,6 +163,20 @@ class Segmentation(Pipeline):
             path, source.grid, classes=classes, column=data.label_column, ignore_label=data.ignore_label, name=source.name
         )
 
+    def _patch(self, sources: Sequence[Source], labels: Sequence[Labels]) -> int:
+        """Measures the labelled regions and returns the side of training samples.
+
+        Left open, it is a multiple of 32 pixels that holds about ten regions across, from 64 to 256 pixels, and at most
+        the usual scene.
+        """
+        whole = [SceneSplit()] * len(sources)
+        self._chord = mean_chord(_scenes(sources, labels, whole), seed=self.recipe.seed)
+        if self.recipe.data.patch != "auto":
+            return self.recipe.data.patch
+        usual = int(np.median([min(source.grid.shape) for source in sources]))
+        wanted = min(10 * self._chord, _LARGEST_PATCH, usual)
+        return max(32 if usual < 64 else 64, int(wanted) // 32 * 32)
+
     def _split(self, sources: Sequence[Source], labels: Sequence[Labels], patch: int) -> list[SceneSplit]:
         """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""
         chosen = self.recipe.data.split
@@ -200,10 +215,8 @@ def _open_all(pairs: Sequence[tuple[str, Any, str]], bands: Sequence[str] | None
     return sources
 
 
-def _patch(sources: Sequence[Source]) -> int:
-    """Returns the largest multiple of 32, at most 256, that fits into most scenes; 32 where none does."""
-    sides = sorted(min(source.grid.shape) for source in sources)
-    return max(32, min(_PATCH, sides[len(sides) // 2]) // 32 * 32)
+def _scenes(sources: Sequence[Source], labels: Sequence[Labels], splits: Sequence[SceneSplit]) -> list[Scene]:
+    return [Scene(*scene) for scene in zip(sources, labels, splits, strict=True)]
 
 
 def _has(scenes: Sequence[Scene], part: Part) -> bool:

@@ -62,9 +62,11 @@ def build_optimizer(
         problem = f"expected one of: {', '.join(sorted(classes))}. Received: {name!r}."
         raise RecipeError("train.optimizer.name", problem, valid=classes, nearest_to=name)
     known = {*inspect.signature(found).parameters, *inspect.signature(keras.optimizers.Optimizer).parameters}
+    # Where Keras has a decay by default, None is refused and only 0 turns it off.
+    none = None if inspect.signature(found).parameters["weight_decay"].default is None else 0.0
     settled = {
         "learning_rate": learning_rate,
-        "weight_decay": weight_decay or None,
+        "weight_decay": weight_decay or none,
         "global_clipnorm": clip_norm,
         "use_ema": ema is not None,
         **({"ema_momentum": ema} if ema is not None else {}),

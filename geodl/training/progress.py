@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -86,7 +86,7 @@ class Progress:
 
     def begin_epoch(self) -> None:
         """Starts the clock of the epoch's first step."""
-        self._last = time.monotonic()
+        self._last = monotonic()
 
     def step(self, step: int, loss: float) -> None:
         """Counts a step that was done.
@@ -95,7 +95,7 @@ class Progress:
             step: steps done.
             loss: mean over the epoch so far.
         """
-        now = time.monotonic()
+        now = monotonic()
         if self._last is not None and not self._compiling:
             seconds, before = now - self._last, self._step_seconds
             self._step_seconds = seconds if before is None else _SMOOTH * before + (1 - _SMOOTH) * seconds
@@ -117,7 +117,7 @@ class Progress:
             best: whether it is the best so far.
         """
         if self._last is not None:
-            self._validation_seconds = time.monotonic() - self._last
+            self._validation_seconds = monotonic() - self._last
         score = row.get(self._monitor) if self._monitor else None
         self._score = f"{self._monitor} {score:.4f}" if score is not None else ""
         parts = [f"epoch {int(row['epoch'])}/{self._epochs}", f"loss {row['loss']:.4f}", self._score]

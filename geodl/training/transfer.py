@@ -169,7 +169,7 @@ def _bands_of_first(model: keras.Model, bands: Sequence[str]) -> dict[str, list[
             pure |= {id(tensor) for tensor in keras.tree.flatten(operation.output)}
     if not first:
         return {}
-    probe = keras.Model(model.inputs, [layer.input for layer in first])
+    probe = keras.Model(model.inputs[0], [layer.input for layer in first])
     shape = tuple(_SIDE if size is None else size for size in model.inputs[0].shape[1:])
 
     def respond(image: np.ndarray) -> list[np.ndarray]:

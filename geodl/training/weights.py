@@ -19,7 +19,7 @@ __all__ = ("averaged", "capture", "network_identity", "put_back", "values_of")
 
 def values_of(variables: list[keras.Variable]) -> list[np.ndarray]:
     """Returns copies of the variables' values, on the host."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return [np.array(variable.numpy()) for variable in variables]
 
 
 def capture(model: keras.Model, *, metrics: bool = True) -> dict[str, np.ndarray]:

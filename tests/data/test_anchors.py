@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl.data.anchors import find_anchors
@@ -14,6 +14,7 @@ rectangle = st.tuples(st.integers(0, 35), st.integers(0, 35), st.integers(1, 12)
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.booleans(), st.integers(0, 99))
 def test_each_labelled_pixel_is_in_one_cell(height: int, width: int, patch: int, side_by_side: bool, seed: int) -> None:
     indices = np.random.default_rng(seed).integers(-4, 3, (height, width)).clip(-1)
@@ -29,6 +30,7 @@ def test_each_labelled_pixel_is_in_one_cell(height: int, width: int, patch: int,
     assert (counted[indices >= 0] == 1).all() and counted.max(initial=0) <= 1
 
 
+@settings(deadline=None)
 @given(st.lists(rectangle, max_size=5), st.integers(1, 16), st.booleans(), st.integers(0, 99))
 def test_a_cells_window_holds_it_inside_the_scene_and_off_the_excluded(
     excluded: list[tuple[int, int, int, int]], patch: int, side_by_side: bool, seed: int

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,12 +13,15 @@ from geodl.data.augment import Augmentation, resize_labels, resize_values
 from geodl.errors import OptionError
 
 
-def sample(height: int = 12, width: int = 12, bands: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sample(
+    height: int = 12, width: int = 12, bands: int = 2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels and weights that can be told from the values, so that a misalignment shows."""
     x = np.random.default_rng(seed).normal(size=(height, width, bands)).astype(np.float32)
     return x, np.floor(x[..., 0] * 100).astype(np.int32), x[..., 0] ** 2
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.booleans(), st.booleans(), st.sampled_from([(12, 12), (12, 8)]))
 def test_turning_keeps_values_labels_and_weights_aligned(
     seed: int, flips: bool, rotations: bool, shape: tuple[int, int]
@@ -91,6 +94,7 @@ def test_all_invalid_stays_all_invalid_without_a_warning(recwarn: pytest.Warning
     assert np.isnan(changed).all() and not recwarn.list
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.floats(0.25, 4), st.floats(0.25, 4), st.integers(0, 99))
 def test_read_sizes_give_the_asked_for_scale(patch: int, one: float, other: float, seed: int) -> None:
     low, high = sorted((one, other))
@@ -121,6 +125,7 @@ def test_invalid_pixels_do_not_spread_and_do_not_darken() -> None:
         assert (rows.min(), rows.max()) == (size // 4, size // 2 - 1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_labels_take_the_pixel_that_their_centre_lies_in(height: int, size: int) -> None:
     y = np.arange(height * height).reshape(height, height)
@@ -129,7 +134,8 @@ def test_labels_take_the_pixel_that_their_centre_lies_in(height: int, size: int)
 
 
 @pytest.mark.parametrize(
-    "options", [{"scale": (0, 1)}, {"scale": (2, 1)}, {"scale": (1, 9)}, {"noise": -1}, {"contrast": 2}, {"brightness": -0.1}]
+    "options",
+    [{"scale": (0, 1)}, {"scale": (2, 1)}, {"scale": (1, 9)}, {"noise": -1}, {"contrast": 2}, {"brightness": -0.1}],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=f"augment.{next(iter(options))}: expected"):

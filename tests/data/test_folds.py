@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl.data.folds import PARTS, Rule, best, stratified
@@ -29,6 +29,7 @@ def test_contradictions_are_refused(options: dict[str, Any], message: str) -> No
         Rule(**options)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.sampled_from([0, 0.1, 0.2, 0.5]), st.sampled_from([0, 0.1, 0.3]), st.integers(0, 5))
 def test_a_deal_gives_each_part_its_share(units: int, validation: float, test: float, seed: int) -> None:
     rule = Rule(seed, validation, test)
@@ -41,6 +42,7 @@ def test_a_deal_gives_each_part_its_share(units: int, validation: float, test: f
     assert np.bincount(rule.parts(hands), minlength=3).tolist() == [units - sum(sizes), *sizes]
 
 
+@settings(deadline=None)
 @given(st.integers(2, 30), st.integers(2, 8), st.sampled_from([0, 0.2]), st.integers(0, 5))
 def test_folds_validate_each_unit_once_and_the_test_part_stays(units: int, folds: int, test: float, seed: int) -> None:
     dealt = [
@@ -63,8 +65,13 @@ def test_with_as_many_folds_as_units_unit_k_is_fold_k() -> None:
         assert Rule(seed, folds=4, fold=0).deal(4, np.random.default_rng(seed)).tolist() == [0, 1, 2, 3]
 
 
-@given(st.lists(st.integers(0, 3), max_size=25), st.sampled_from([0.2, 0.5]), st.sampled_from([0, 0.2]), st.integers(0, 9))
-def test_dealing_each_kind_rounds_up_and_always_leaves_one(kinds: list[int], validation: float, test: float, seed: int) -> None:
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 3), max_size=25), st.sampled_from([0.2, 0.5]), st.sampled_from([0, 0.2]), st.integers(0, 9)
+)
+def test_dealing_each_kind_rounds_up_and_always_leaves_one(
+    kinds: list[int], validation: float, test: float, seed: int
+) -> None:
     rule = Rule(seed, validation, test)
     parts = rule.parts(rule.deal_each(np.array(kinds, int), np.random.default_rng(seed)))
     for kind in set(kinds):
@@ -75,6 +82,7 @@ def test_dealing_each_kind_rounds_up_and_always_leaves_one(kinds: list[int], val
         assert tested == min(math.ceil(test * number), number - 1 - validated)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=25), st.integers(2, 6), st.integers(0, 9))
 def test_folds_of_each_kind_leave_one_to_train_on(kinds: list[int], folds: int, seed: int) -> None:
     rule = Rule(seed, folds=folds, fold=0)

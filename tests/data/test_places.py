@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Geod
 
@@ -86,6 +86,7 @@ places = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(places, max_size=6), st.lists(places, max_size=6))
 def test_agrees_with_comparing_every_pair(train: list[Place], held_out: list[Place]) -> None:
     def meet(one: Place, other: Place) -> bool:
@@ -100,7 +101,10 @@ def test_a_hundred_thousand_samples() -> None:
     corners = np.stack(np.meshgrid(np.arange(400), np.arange(250)), -1).reshape(-1, 2)
     shapes = shapely.box(corners[:, 0], corners[:, 1], corners[:, 0] + 1, corners[:, 1] + 1)
     train = [Place(shape, "lonlat") for shape in shapes]
-    held_out = [Place(shape, "lonlat", (0, 1)) for shape in shapely.transform(shapes[:10_000], lambda xy: xy + [400, 0])]
+    held_out = [
+        Place(shape, "lonlat", (0, 1))
+        for shape in shapely.transform(shapes[:10_000], lambda xy: xy + np.array((400, 0)))
+    ]
     check_leakage(train, held_out)
     assert leaks(train, [*held_out, Place(train[-1].footprint, "lonlat")])
 
@@ -131,11 +135,15 @@ def test_georeferenced_places_are_in_longitude_and_latitude() -> None:
 @pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857", "EPSG:4326", "EPSG:3035"])
 def test_neighbours_stay_neighbours_and_a_common_pixel_stays_common(crs: str) -> None:
     step = 1e-4 if crs == "EPSG:4326" else 10
-    start = (15.0, 48.0) if crs == "EPSG:4326" else (1_700_000, 6_100_000) if crs == "EPSG:3857" else (4_600_000, 2_800_000)
+    start = (
+        (15.0, 48.0) if crs == "EPSG:4326" else (1_700_000, 6_100_000) if crs == "EPSG:3857" else (4_600_000, 2_800_000)
+    )
     if crs == "EPSG:32633":
         start = (300_000, 5_400_000)
     grid = Grid(CRS(crs), Affine(step, 0, start[0], 0, -step, start[1]), 10_000, 10_000)
-    rectangles = np.array([[0, 0, 5000, 5000], [0, 5000, 700, 5700], [5000, 1234, 10_000, 5678], [4999, 1234, 5064, 1298]])
+    rectangles = np.array(
+        [[0, 0, 5000, 5000], [0, 5000, 700, 5700], [5000, 1234, 10_000, 5678], [4999, 1234, 5064, 1298]]
+    )
     shapes, _ = locate(boxes(rectangles), grid, "scene")
     assert overlap(shapes[[0, 0, 1, 0]], shapes[[1, 2, 2, 3]]).tolist() == [False, False, False, True]
 
@@ -172,9 +180,13 @@ def test_longitudes_from_0_to_360_meet_those_from_minus_180() -> None:
 
 def test_places_on_other_planets_keep_their_own_coordinates() -> None:
     mars = CRS("+proj=longlat +R=3396190 +no_defs")
-    shapes, space = locate(boxes(np.array([[0, 0, 10, 10]])), Grid(mars, Affine(0.1, 0, 0, 0, -0.1, 1), 10, 10), "crater")
+    shapes, space = locate(
+        boxes(np.array([[0, 0, 10, 10]])), Grid(mars, Affine(0.1, 0, 0, 0, -0.1, 1), 10, 10), "crater"
+    )
     assert space == "lonlat" or space == mars.to_string()
     mars = CRS("IAU_2015:49900")
-    shapes, space = locate(boxes(np.array([[0, 0, 10, 10]])), Grid(mars, Affine(0.1, 0, 0, 0, -0.1, 1), 10, 10), "crater")
+    shapes, space = locate(
+        boxes(np.array([[0, 0, 10, 10]])), Grid(mars, Affine(0.1, 0, 0, 0, -0.1, 1), 10, 10), "crater"
+    )
     assert space == mars.to_string()
     assert shapes[0].area == pytest.approx(0.95**2)

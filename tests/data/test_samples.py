@@ -20,7 +20,9 @@ from geodl.errors import EmptyDataset, NoValidPixels, SplitLeakage
 from tests.data.fakes import FakeLabels, FakeSource, pixel_grid, utm_grid
 
 
-def made(shape: tuple[int, int], *, split: SceneSplit | None = None, seed: int = 0, share: float = 1.0, **more: Any) -> Scene:
+def made(
+    shape: tuple[int, int], *, split: SceneSplit | None = None, seed: int = 0, share: float = 1.0, **more: Any
+) -> Scene:
     """A scene whose two bands are row and column, whose labels cover `share` of it."""
     values = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
     random = np.random.default_rng(seed)
@@ -102,7 +104,7 @@ def test_no_draw_touches_what_is_excluded_and_each_lies_in_its_place(
         assert weight.any()
         read = rectangles(scene.source.reads)
         assert not intersects(read, blocked).any()
-        assert all(0 <= t and 0 <= left and b <= shape[0] and r <= shape[1] for t, left, b, r in read)
+        assert (read[:, :2] >= 0).all() and (read[:, 2:] <= shape).all()
         if not georeferenced:
             footprint = samples.place(int(k)).footprint
             assert all(footprint.buffer(1e-9).covers(box) for box in boxes(read))
@@ -271,9 +273,7 @@ def test_each_labelled_pixel_of_the_regions_counts_once(
             counted[row, column] += 1
         np.testing.assert_array_equal(weight, y != IGNORE)
         near = x.astype(int)
-        np.testing.assert_array_equal(
-            y[weight > 0], scene.labels.indices[near[..., 0], near[..., 1]][weight > 0]
-        )
+        np.testing.assert_array_equal(y[weight > 0], scene.labels.indices[near[..., 0], near[..., 1]][weight > 0])
     np.testing.assert_array_equal(counted, expected)
     assert samples.class_counts.sum() == expected.sum()
 
@@ -319,11 +319,17 @@ def test_real_chips_train_on_all_parents_but_one(real_data: Path) -> None:
     classes, _ = infer_classes([folder / "labels" / file.name for file in files])
     labels = [open_labels(folder / "labels" / f.name, s.grid, classes=classes) for f, s in zip(files, sources)]
     splits = split_scenes(
-        [(s.name, s.grid) for s in sources], patch=128, by="group", pattern=r"OAM-(\d+)-(\d+)", divide=4, folds=5, fold=1
+        [(s.name, s.grid) for s in sources],
+        patch=128,
+        by="group",
+        pattern=r"OAM-(\d+)-(\d+)",
+        divide=4,
+        folds=5,
+        fold=1,
     )
     scenes = [Scene(*scene) for scene in zip(sources, labels, splits)]
     train, held_out = SceneSamples(scenes, patch=128), RegionSamples(scenes, part="validation")
     check_leakage(*([samples.place(k) for k in range(len(samples))] for samples in (train, held_out)))
     assert len(held_out) == 16
-    x, y, weight = held_out.read(0, np.random.default_rng())
+    x, y, _ = held_out.read(0, np.random.default_rng())
     assert x.shape == (256, 256, 3) and set(np.unique(y)) <= {-1, 0, 1}

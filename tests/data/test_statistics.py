@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl.data.samples import Scene
@@ -19,6 +19,7 @@ def scene(values: np.ndarray, split: SceneSplit | None = None) -> Scene:
     return Scene(FakeSource(values), FakeLabels(np.zeros(values.shape[:2])), split or SceneSplit())
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(3, 50), st.integers(0, 9))
 def test_all_windows_together_give_what_numpy_gives(height: int, width: int, size: int, seed: int) -> None:
     random = np.random.default_rng(seed)

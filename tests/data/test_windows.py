@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
@@ -34,6 +34,7 @@ def painted(shape: tuple[int, int], some: list[Window] | np.ndarray) -> np.ndarr
     return count
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(1, 15))
 def test_grid_windows_count_each_pixel_once(shape: tuple[int, int], size: int) -> None:
     found = grid_windows(shape, size)
@@ -42,8 +43,11 @@ def test_grid_windows_count_each_pixel_once(shape: tuple[int, int], size: int) -
     assert found == sorted(found, key=lambda w: (w.row_off, w.col_off))
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(1, 15), st.data())
-def test_overlapping_grid_windows_cover_and_none_is_superfluous(shape: tuple[int, int], size: int, data: st.DataObject) -> None:
+def test_overlapping_grid_windows_cover_and_none_is_superfluous(
+    shape: tuple[int, int], size: int, data: st.DataObject
+) -> None:
     step = data.draw(st.integers(1, size))
     found = grid_windows(shape, size, step=step)
     assert (painted(shape, found) >= 1).all()
@@ -51,6 +55,7 @@ def test_overlapping_grid_windows_cover_and_none_is_superfluous(shape: tuple[int
     assert len(rows) == 1 or rows[-2] + size < shape[0]
 
 
+@settings(deadline=None)
 @given(windows, st.integers(1, 15))
 def test_partition_holds_each_pixel_of_the_window_once(window: Window, size: int) -> None:
     parts = partition(window, size)
@@ -60,6 +65,7 @@ def test_partition_holds_each_pixel_of_the_window_once(window: Window, size: int
     assert all(0 < p.height <= size and 0 < p.width <= size for p in parts)
 
 
+@settings(deadline=None)
 @given(windows, shapes)
 def test_clip_is_what_lies_in_the_raster(window: Window, shape: tuple[int, int]) -> None:
     cut = clip(window, shape)
@@ -68,6 +74,7 @@ def test_clip_is_what_lies_in_the_raster(window: Window, shape: tuple[int, int])
     assert cut.col_off >= 0 and cut.row_off >= 0
 
 
+@settings(deadline=None)
 @given(windows, shapes)
 def test_clamp_moves_as_little_as_it_must_or_centres(window: Window, shape: tuple[int, int]) -> None:
     moved = clamp(window, shape)
@@ -89,6 +96,7 @@ def test_expand_grows_on_all_sides_and_stops_at_the_edge() -> None:
     assert expand(Window(1, 6, 3, 2), 4, (9, 6)) == Window(0, 2, 6, 7)
 
 
+@settings(deadline=None)
 @given(st.lists(windows, max_size=6), st.lists(windows, max_size=6))
 def test_intersects_means_a_shared_pixel(some: list[Window], others: list[Window]) -> None:
     def cells(w: Window) -> set[tuple[int, int]]:
@@ -98,6 +106,7 @@ def test_intersects_means_a_shared_pixel(some: list[Window], others: list[Window
     assert intersects(rectangles(some), rectangles(others)).tolist() == expected
 
 
+@settings(deadline=None)
 @given(windows.map(lambda w: clip(w, (40, 40))), st.lists(windows, max_size=6))
 def test_subtract_leaves_each_other_pixel_once(window: Window, others: list[Window]) -> None:
     left = subtract(window, rectangles(others))
@@ -105,11 +114,13 @@ def test_subtract_leaves_each_other_pixel_once(window: Window, others: list[Wind
     assert (painted((70, 70), left) == expected).all()
 
 
+@settings(deadline=None)
 @given(st.lists(windows.map(lambda w: clip(w, (40, 40))), max_size=6))
 def test_disjoint_keeps_each_pixel_once(some: list[Window]) -> None:
     assert (painted((40, 40), disjoint(some)) == (painted((40, 40), some) > 0)).all()
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(1, 30), st.data())
 def test_windows_in_the_position_range_hold_the_cell_inside_the_raster(
     shape: tuple[int, int], size: int, data: st.DataObject
@@ -130,13 +141,18 @@ def test_windows_in_the_position_range_hold_the_cell_inside_the_raster(
         assert (low[axis], high[axis]) == (possible[0], possible[-1])
 
 
-blocked = st.lists(st.builds(Window, st.integers(0, 20), st.integers(0, 20), st.integers(1, 9), st.integers(1, 9)), max_size=6)
+blocked = st.lists(
+    st.builds(Window, st.integers(0, 20), st.integers(0, 20), st.integers(1, 9), st.integers(1, 9)), max_size=6
+)
 
 
+@settings(deadline=None)
 @given(blocked, st.integers(1, 9), st.data())
-def test_a_clear_position_is_found_if_and_only_if_there_is_one(obstacles: list[Window], size: int, data: st.DataObject) -> None:
+def test_a_clear_position_is_found_if_and_only_if_there_is_one(
+    obstacles: list[Window], size: int, data: st.DataObject
+) -> None:
     low = np.array([data.draw(st.integers(0, 10)), data.draw(st.integers(0, 10))])
-    high = low + [data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))]
+    high = low + np.array([data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))])
     corners = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high)), indexing="ij"), -1).reshape(-1, 2)
     free = corners[~intersects(np.hstack([corners, corners + size]), rectangles(obstacles))]
     found = clear_position(low, high, size, rectangles(obstacles))
@@ -145,6 +161,7 @@ def test_a_clear_position_is_found_if_and_only_if_there_is_one(obstacles: list[W
         assert found.tolist() in free.tolist()
 
 
+@settings(deadline=None)
 @given(shapes, blocked, st.integers(1, 15))
 def test_open_fraction_counts_the_clear_positions(shape: tuple[int, int], obstacles: list[Window], size: int) -> None:
     low, high = (ends[0] for ends in position_range(np.array([[0, 0, *shape]]), size, shape))

@@ -21,9 +21,10 @@ def chain(*stack: Any) -> keras.Model:
 
 
 def positive(network: keras.Model) -> keras.Model:
-    """Gives a network weights through which whatever enters goes on: none negative, so that no ReLU closes."""
+    """Gives a network weights through which whatever enters goes on: no ReLU closes, no sigmoid is saturated."""
     rng = np.random.default_rng(0)
-    network.set_weights([rng.uniform(0.5, 1.5, w.shape) / max(np.prod(w.shape[:-1]), 1) for w in network.get_weights()])
+    scales = [np.prod(w.shape[:-1]) if w.ndim > 1 else 10 for w in network.get_weights()]
+    network.set_weights([rng.uniform(0.5, 1.5, w.shape) / s for w, s in zip(network.get_weights(), scales)])
     return network
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from geodl.recipe import Train
 from geodl.training.distribution import seed_everything
 from geodl.training.fit import fit
+from geodl.training.weights import values_of
 
 
 class Batches(keras.utils.PyDataset):
@@ -101,7 +102,7 @@ def run(folder: str | Path, **arguments: Any) -> tuple[keras.Model, Any]:
 
 def arrays(model: keras.Model) -> list[np.ndarray]:
     """Weights, moving statistics and seed states."""
-    return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+    return values_of(model.variables)
 
 
 def main() -> None:

@@ -23,13 +23,13 @@ __all__ = ("BANDS", "CLASSES", "SimulatedScene", "simulate_scene", "write_scene"
 
 CLASSES = (
     ClassInfo(1, "water", "#0072b2"),
-    ClassInfo(2, "forest", "#117733"),
-    ClassInfo(3, "cropland", "#f0c14b"),
-    ClassInfo(4, "grassland", "#a6d96a"),
+    ClassInfo(2, "forest", "#00553a"),
+    ClassInfo(3, "cropland", "#e69f00"),
+    ClassInfo(4, "grassland", "#b8e186"),
     ClassInfo(5, "built-up", "#cc3311"),
     ClassInfo(6, "bare soil", "#9a8478"),
 )
-"""The classes of every simulated scene."""
+"""The classes of every simulated scene; colours that all kinds of colour vision tell apart."""
 
 _HAZE = np.array([0.060, 0.045, 0.034, 0.020, 0.007, 0.004], np.float32)
 """Path reflectance of a dense haze per band."""

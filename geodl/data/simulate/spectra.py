@@ -26,7 +26,7 @@ SURFACES: dict[str, tuple[float, ...]] = {
     "ripe crop": (0.072, 0.108, 0.132, 0.265, 0.320, 0.230),
     "rapeseed": (0.046, 0.118, 0.098, 0.390, 0.195, 0.100),
     "field soil": (0.072, 0.094, 0.122, 0.185, 0.275, 0.235),
-    "sand": (0.108, 0.140, 0.176, 0.235, 0.325, 0.295),
+    "sand": (0.118, 0.152, 0.188, 0.246, 0.332, 0.302),
     "rock": (0.082, 0.098, 0.116, 0.155, 0.220, 0.200),
     "tiles": (0.072, 0.092, 0.140, 0.200, 0.250, 0.225),
     "bright roof": (0.150, 0.166, 0.178, 0.205, 0.235, 0.215),
@@ -154,7 +154,7 @@ def _paint_crops(picture: _Palette, scene: Landscape, season: Season, texture: _
     grassy = fodder | (rehashed(scene.parcel, 9) < 0.25)
 
     stripe = rehashed(scene.parcel, scene.rows) - 0.5
-    light = (1 + 0.18 * stripe + 0.05 * texture.grain) * (0.9 + 0.2 * rehashed(scene.parcel, 5))
+    light = (1 + 0.24 * stripe + 0.04 * texture.grain) * (0.9 + 0.2 * rehashed(scene.parcel, 5))
     soil = 0.10 * rehashed(scene.parcel, 6) + 0.05 * texture.mottle + 0.04 * texture.broad
     soil += 0.25 * np.maximum(stripe, 0) + 0.6 * (scene.margin < 0.7)
     young = 1 - np.clip(np.where(summer, (age - 0.3) / 0.25, age / 0.25), 0.35, 1)
@@ -183,7 +183,7 @@ def _paint_bare(picture: _Palette, scene: Landscape, texture: _Texture) -> None:
     gullies = np.clip(0.5 * (np.roll(texture.rough, 1, axis=0) - texture.rough), -0.3, 0.3)
     light = np.clip(0.95 + gullies + 0.05 * texture.grain, 0.5, 1.4)
     picture.put(bare, "sand", "rock", share, light)
-    earthy = bare & (scene.relief + 0.3 * texture.broad > 0.7)
+    earthy = bare & (scene.relief + 0.3 * texture.broad > 1.0)
     picture.put(earthy, "field soil", "sand", 0.35 + 0.5 * share, light)
 
 
