@@ -1,9 +1,9 @@
 """Losses of classification per pixel, mask-aware and never normalised over a batch.
 
 Truth is an array `(batch, height, width)` of class indices, negative where a pixel is to be ignored; predictions are
-logits `(batch, height, width, classes)`. Every loss gives `(batch, height, width)`: 0 at ignored pixels. A loss of whole
-regions (Dice, Tversky, Lovász) gives all valid pixels of a sample the sample's value, so that losses can be summed and
-Keras' sample weights mean the same for all: with weights `valid × valid.size / valid.sum()` the reduced loss is the mean
+logits `(batch, height, width, classes)`. `call` of every loss gives `(batch, height, width)`, 0 at ignored pixels. A
+loss of whole regions (Dice, Tversky, Lovász) gives all valid pixels of a sample the sample's value: losses can be summed,
+and sample weights mean the same for all. With weights `valid × valid.size / valid.sum()` Keras' reduction is the mean
 over valid pixels.
 """
 
@@ -195,7 +195,7 @@ class Dice(_RegionLoss):
 
 @_register
 class Lovasz(_RegionLoss):
-    """Lovász-softmax: the convex extension of 1 − IoU, per class present in a sample (Berman et al. 2018, algorithm 1)."""
+    """Lovász-softmax: convex extension of 1 − IoU, per class present in a sample (Berman et al. 2018, algorithm 1)."""
 
     def __init__(self, *, name: str = "lovasz", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
@@ -224,9 +224,7 @@ class Sum(keras.losses.Loss):
         terms: pairs of a weight and a loss.
     """
 
-    def __init__(
-        self, terms: Sequence[tuple[float, keras.losses.Loss]], *, name: str = "sum", **kwargs: Any
-    ) -> None:
+    def __init__(self, terms: Sequence[tuple[float, keras.losses.Loss]], *, name: str = "sum", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.terms = tuple((float(weight), loss) for weight, loss in terms)
         if not self.terms:
@@ -262,7 +260,7 @@ def build(spec: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> 
     """Makes the loss that a recipe names.
 
     Args:
-        spec: a name of `LOSSES`; or a mapping with `name`, optionally `weight` (default 1), and the loss' own arguments;
+        spec: a name of `LOSSES`; or a mapping with `name`, arguments of the loss, and optionally `weight` (default 1);
             or a list of these, which are summed.
 
     Raises:

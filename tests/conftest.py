@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples that build networks or files take long on a busy machine; how long is never what is tested.
+settings.register_profile("geodl", deadline=None)
+settings.load_profile("geodl")
 
 
 @pytest.fixture(scope="session")

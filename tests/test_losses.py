@@ -57,9 +57,7 @@ def test_cross_entropy_is_that_of_scikit_learn(truth: np.ndarray, logits: np.nda
 def test_class_weights(truth: np.ndarray, logits: np.ndarray) -> None:
     valid, factors = truth >= 0, np.array([0.5, 1.0, 3.0, 0.0])
     p = softmax(logits[valid].astype(float), axis=-1)
-    expected = log_loss(
-        truth[valid], p, labels=range(CLASSES), sample_weight=factors[truth[valid]], normalize=False
-    )
+    expected = log_loss(truth[valid], p, labels=range(CLASSES), sample_weight=factors[truth[valid]], normalize=False)
     values = call(losses.CrossEntropy(class_weights=list(factors)), truth, logits)
     assert values.sum() == pytest.approx(expected, rel=1e-5)
 
@@ -68,7 +66,9 @@ def test_label_smoothing(truth: np.ndarray, logits: np.ndarray) -> None:
     valid = truth >= 0
     target = 0.8 * np.eye(CLASSES)[truth[valid]] + 0.2 / CLASSES
     expected = -(target * log_softmax(logits[valid].astype(float), axis=-1)).sum(-1)
-    np.testing.assert_allclose(call(losses.CrossEntropy(label_smoothing=0.2), truth, logits)[valid], expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        call(losses.CrossEntropy(label_smoothing=0.2), truth, logits)[valid], expected, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
@@ -213,7 +213,10 @@ def test_build_says_what_is_wrong(spec: Any, message: str) -> None:
         (lambda: losses.Focal(gamma=-1), "gamma"),
         (lambda: losses.Tversky(alpha=-0.1), "alpha"),
         (lambda: losses.Sum([]), "terms"),
-        (lambda: call(losses.CrossEntropy([1, 2]), np.zeros((1, 1, 1), int), np.zeros((1, 1, 1, 3), "f4")), "class_weights"),
+        (
+            lambda: call(losses.CrossEntropy([1, 2]), np.zeros((1, 1, 1), int), np.zeros((1, 1, 1, 3), "f4")),
+            "class_weights",
+        ),
     ],
 )
 def test_says_which_option_is_wrong(make: Any, option: str) -> None:

@@ -20,8 +20,8 @@ _CHUNK = 1 << 18
 class PixelForest:
     """A random forest (Breiman 2001) on the bands of single pixels, the usual baseline of land-cover mapping.
 
-    It learns from equally many pixels of each class, so that rare ones are described as well as common ones; weights
-    give the classes their shares of the training data back.
+    It learns from equally many pixels of each class, as networks do from balanced samples: measured on scenes that it
+    has not seen, that beats class shares as they are.
 
     Args:
         classes: number of classes.
@@ -36,7 +36,7 @@ class PixelForest:
 
     name = "per-pixel random forest"
 
-    def __init__(self, classes: int, *, pixels: int = 50_000, trees: int = 100, leaf: int = 5) -> None:
+    def __init__(self, classes: int, *, pixels: int = 50_000, trees: int = 100, leaf: int = 10) -> None:
         self.classes = classes
         self.pixels = pixels
         self.trees = trees
@@ -45,15 +45,13 @@ class PixelForest:
 
     def fit(self, samples: Samples, *, seed: int = 0) -> Self:
         """Draws pixels and grows the forest; see `Baseline.fit`."""
-        x, y, seen = stratified_pixels(samples, classes=self.classes, pixels=self.pixels, seed=seed)
+        x, y = stratified_pixels(samples, classes=self.classes, pixels=self.pixels, seed=seed)
         if not len(y):
-            raise NoValidPixels("training data", "No sample has a valid labelled pixel")
-        drawn = np.bincount(y, minlength=self.classes)
-        share = seen[y] / seen.sum() / drawn[y]
+            raise NoValidPixels("Training samples", "No labelled pixel is valid")
         forest = RandomForestClassifier(
             self.trees, min_samples_leaf=self.leaf, n_jobs=-1, random_state=np.random.RandomState(seed % 2**32)
         )
-        self._forest = forest.fit(x, y, sample_weight=share * len(y))
+        self._forest = forest.fit(x, y)
         return self
 
     def __call__(self, x: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ class MajorityClass:
         for _, y in labelled_pixels(samples, seed=seed):
             counts += np.bincount(y, minlength=self.classes)
         if not counts.any():
-            raise NoValidPixels("training data", "No sample has a valid labelled pixel")
+            raise NoValidPixels("Training samples", "No labelled pixel is valid")
         self.shares = (counts / counts.sum()).astype(np.float32)
         return self
 

@@ -34,9 +34,7 @@ def log_probability(probability: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probability, 1e-6)).astype(np.float32)
 
 
-def stratified_pixels(
-    samples: Samples, *, classes: int, pixels: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stratified_pixels(samples: Samples, *, classes: int, pixels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws equally many pixels of each class, in one pass and in bounded memory.
 
     Args:
@@ -46,22 +44,19 @@ def stratified_pixels(
         seed: decides which.
 
     Returns:
-        Values of shape (pixels, band), class indices of shape (pixels,), and how many pixels of each class were seen,
-        of shape (classes,).
+        Values of shape (pixels, band) and class indices of shape (pixels,).
     """
     rng = np.random.default_rng([seed, 1])
     reservoirs = [_Reservoir(max(pixels // classes, 1)) for _ in range(classes)]
-    seen = np.zeros(classes, np.int64)
     for x, y in labelled_pixels(samples, seed=seed):
         ranks = rng.random(len(y))
-        seen += np.bincount(y, minlength=classes)
         for index in np.unique(y):
             reservoirs[index].offer(x[y == index], ranks[y == index])
     drawn = [(index, reservoir.values) for index, reservoir in enumerate(reservoirs) if reservoir.values is not None]
     if not drawn:
-        return np.empty((0, 0), np.float32), np.empty(0, np.int64), seen
+        return np.empty((0, 0), np.float32), np.empty(0, np.int64)
     x = np.concatenate([values for _, values in drawn])
-    return x, np.repeat([index for index, _ in drawn], [len(values) for _, values in drawn]), seen
+    return x, np.repeat([index for index, _ in drawn], [len(values) for _, values in drawn])
 
 
 class _Reservoir:

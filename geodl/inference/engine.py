@@ -17,6 +17,7 @@ from geodl.data.source import Source, Window
 from geodl.inference.area import Area
 from geodl.inference.blend import Blender, Panel, Part
 from geodl.inference.blocks import Tiling, panels, round_up
+from geodl.inference.planning import GDAL_CACHE
 from geodl.inference.products import Products
 
 __all__ = ("Progress", "Sink", "map_scene", "padded_window", "wanted_pixels", "window_bounds")
@@ -24,8 +25,6 @@ __all__ = ("Progress", "Sink", "map_scene", "padded_window", "wanted_pixels", "w
 Progress = Callable[[int, int], None]
 """Told the pixels done and the pixels in all."""
 
-_CACHE = 64 << 20
-"""Bytes of decoded blocks that GDAL may keep; its own default is a share of the machine's memory."""
 _BEHIND = 2
 """Finished blocks that may wait to be written."""
 _ROWS = 128
@@ -98,7 +97,7 @@ def map_scene(
     reader, writer = ThreadPoolExecutor(1, "geodl-read"), ThreadPoolExecutor(1, "geodl-write")
     panel = None
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE):
             read = partial(_read, source, contract, area)
             tiles = _ahead(reader, read, _parts(tiling, bounds), batch_size + 1)
             for batch in _batches(tiles, batch_size):

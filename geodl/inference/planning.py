@@ -11,14 +11,20 @@ from geodl.contract import Contract
 from geodl.errors import OptionError
 from geodl.inference.blocks import Tiling, axis_spans, hold_for, round_up
 
-__all__ = ("DEFAULT_MEMORY", "DEFAULT_OVERLAP", "Cost", "Overlap", "plan_tiling")
+__all__ = ("DEFAULT_MEMORY", "DEFAULT_OVERLAP", "GDAL_CACHE", "Cost", "Overlap", "plan_tiling")
 
 DEFAULT_MEMORY = 2 << 30
 """Bytes that mapping may take beyond the loaded backend."""
+GDAL_CACHE = 64 << 20
+"""Bytes of decoded blocks that GDAL may keep; its own default is a share of the machine's memory."""
 DEFAULT_OVERLAP = 128
-"""Pixels that neighbouring tiles share where nothing else was asked for."""
+"""Pixels that neighbouring tiles share where nothing else was asked for; or as many as the network's margin, up to
+twice this. U-Nets of width 16 trained on simulated scenes, cut at 384 pixels: with 128 pixels for a margin of 107,
+probabilities differ from one whole pass by 1e-5 on average and 0.004 at most, and 0.003 % of the classes; with 224 for
+a margin of 215, by 3e-5, 0.009 and 0.013 %. Linear ramps, and ramps over all of the overlap, are 2 to 8 times worse."""
 _TILE = 1024
-"""Preferred tile. Twice the side saves a tenth of the work (less overlap) and takes four times the memory."""
+"""Preferred side of a tile in pixels: 1.3 times the work of one whole pass with the default overlap. Networks take as
+long per pixel with tiles of 384 as of 1536 (TensorFlow on a CPU)."""
 _PANEL_SHARE = 16
 """Part of the memory that the ramps kept for the next row of tiles may take: one in this many."""
 
@@ -135,13 +141,16 @@ def _shared_pixels(overlap: Overlap, margin: int | None, step: int, fixed: int |
         return exact
     if overlap != "auto":
         raise OptionError("overlap", expected="'auto', 'exact' or a number of pixels", received=overlap)
-    usual = round_up(DEFAULT_OVERLAP, step) if fixed is None else fixed // 4 // step * step
+    if fixed is not None:
+        usual = fixed // 4 // step * step
+    else:
+        usual = round_up(min(max(DEFAULT_OVERLAP, margin or 0), 2 * DEFAULT_OVERLAP), step)
     return usual if exact is None else min(usual, exact)
 
 
 def _candidates(overlap: int, step: int, least: int) -> Iterator[int]:
-    """Tile sizes worth trying, large ones first; overlaps are kept below a fifth of the preferred tile."""
-    tile = round_up(max(_TILE, 5 * overlap), step)
+    """Tile sizes worth trying, large ones first; the overlap is at most a sixth of the first."""
+    tile = round_up(max(_TILE, 6 * overlap), step)
     while tile > least:
         yield tile
         tile = round_up(tile * 3 // 4, step) if round_up(tile * 3 // 4, step) < tile else least

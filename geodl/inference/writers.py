@@ -24,6 +24,7 @@ from rasterio.windows import Window
 
 from geodl.data.source import Grid
 from geodl.errors import OptionError, OutputExists, OutputUnwritable
+from geodl.inference.planning import GDAL_CACHE
 from geodl.inference.products import Layer
 
 __all__ = ("MapWriter", "layer_path")
@@ -141,7 +142,7 @@ class MapWriter:
         """
         try:
             # GDAL reports to a handler that is in place for the thread as long as an Env is.
-            with rasterio.Env(), warnings.catch_warnings():
+            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 whole = [self._make_cog(layer, file) for layer, file in zip(self._layers, self._files, strict=True)]
             for made, path in reversed(list(zip(whole, self.paths, strict=True))):

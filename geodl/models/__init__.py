@@ -1,6 +1,7 @@
 """Networks: tensors in, tensors out. Written in keras.ops only, so that each runs on every backend of Keras.
 
-    network = geodl.models.UNet(channels=4, classes=5)   # a plain keras.Model
+Example:
+    >>> network = geodl.models.UNet(channels=4, classes=5)  # a plain keras.Model
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ __all__ = (
 )
 
 Norm = Literal["batch", "group"] | None
-"""Normalisation within blocks: over the batch, over groups of channels of one image (no finite receptive margin), none."""
+"""Normalisation within blocks: over the batch; over groups of channels of an image (no finite margin); or none."""
 
 _Shape = tuple[int | None, ...]
 
@@ -53,8 +53,9 @@ class Normalisation(layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
-        if len(self.mean) != len(self.std) or not np.isfinite(self.mean).all():
-            raise OptionError("mean", expected=f"{len(self.std)} finite numbers, as many as std has", received=self.mean)
+        count = len(self.std)
+        if len(self.mean) != count or not np.isfinite(self.mean).all():
+            raise OptionError("mean", expected=f"{count} finite numbers, as many as std has", received=self.mean)
         if not (np.isfinite(self.std).all() and np.greater(self.std, 0).all()):
             raise OptionError("std", expected="finite numbers greater than 0", received=self.std)
 
@@ -183,7 +184,7 @@ class PixelShuffle(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="geodl")
 class BilinearUpsampling(layers.Layer):
-    """Enlarges images by a whole factor, bilinearly, as Keras' `UpSampling2D`, which needs to know the size beforehand."""
+    """Enlarges images by a whole factor, as Keras' bilinear `UpSampling2D`, but where the size is not known beforehand."""
 
     def __init__(self, factor: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -279,8 +280,9 @@ def _convolution(x: Any, filters: int, kernel: int, norm: Norm, name: str) -> An
         filters, kernel, padding="same", use_bias=norm is None, kernel_initializer="he_normal", name=name
     )(x)
     if norm == "batch":
-        # Keras' momentum of 0.99 needs 500 steps to forget its start, too many for short runs. Its epsilon of 1e-3 stays:
-        # batches that are mostly nodata or water have nearly constant channels, which a smaller one would blow up.
+        # Keras' momentum of 0.99 takes 500 steps to forget its start, too many for short runs. Its epsilon of 1e-3
+        # stays: channels are nearly constant in batches that are mostly nodata or water, and a smaller one would blow
+        # up their noise.
         return layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
     if norm == "group":
         return layers.GroupNormalization(math.gcd(8, filters), epsilon=1e-3, name=f"{name}_norm")(x)

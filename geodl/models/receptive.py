@@ -100,7 +100,7 @@ def _graph(operation: Any) -> Any:
 
 def _steps(model: keras.Model, edges: list[_Edge]) -> dict[_Tensor, Fraction]:
     """Returns the input pixels per pixel of every tensor."""
-    steps = {(id(tensor),): Fraction(1) for tensor in model.inputs}
+    steps: dict[_Tensor, Fraction] = {(id(tensor),): Fraction(1) for tensor in model.inputs}
     for edge in edges:
         if edge.taps != NOTHING and edge.source in steps:
             steps.setdefault(edge.target, steps[edge.source] * edge.taps.step)
@@ -118,7 +118,7 @@ def _margin(model: keras.Model, axis: int) -> int | None:
     margin = 0
     for tensor in model.outputs:
         if len(tensor.shape) != 4:
-            _logger.info("%s has no finite receptive margin: its output of shape %s is no image.", model.name, tensor.shape)
+            _logger.info("%s has no finite receptive margin: its output %s is no image.", model.name, tensor.shape)
             return None
         output = (id(tensor),)
         for pixel in range(int(_lattice(steps) / steps[output])):

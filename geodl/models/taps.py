@@ -84,7 +84,7 @@ class Interpolate(Taps):
 
     def sources(self, outputs: np.ndarray) -> np.ndarray:
         """See `Taps`."""
-        # The centre of output o lies at input (2o + 1 - factor) / (2 factor); right on an input pixel it reads only that.
+        # The centre of output o lies at input (2o + 1 - factor) / (2 factor); on an input pixel it reads that only.
         left, between = np.divmod(2 * outputs + 1 - self.factor, 2 * self.factor)
         around = left[between > 0][:, None] + np.arange(1 - self.reach, 1 + self.reach)
         return np.union1d(left[between == 0], around)
@@ -152,8 +152,10 @@ def layer_taps(operation: keras.Operation, axis: int, inputs: int) -> tuple[Taps
         return (declared,) * inputs
     if isinstance(declared, tuple):
         return declared
-    taps = _stock(operation, axis)
-    return (taps or Everything(f"{operation.name} ({type(operation).__name__}) sees the whole input, or is not known"),) * inputs
+    # What a subclass of a stock layer does is not known.
+    taps = _stock(operation, axis) if type(operation).__module__.startswith("keras.") else None
+    unknown = Everything(f"{operation.name} ({type(operation).__name__}) sees the whole input, or is not known")
+    return (taps or unknown,) * inputs
 
 
 def _stock(layer: Any, axis: int) -> Taps | None:
@@ -169,7 +171,7 @@ def _stock(layer: Any, axis: int) -> Taps | None:
     if isinstance(layer, L.PReLU):
         # A slope for every pixel would make the layer depend on where the tile lies.
         return POINTWISE if {1, 2} <= set(layer.shared_axes or ()) else None
-    if isinstance(layer, (L.Conv2DTranspose,)):
+    if isinstance(layer, L.Conv2DTranspose):
         return _transposed(layer, axis)
     if isinstance(layer, (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D)):
         return _window(layer.kernel_size[axis], layer.strides[axis], layer.padding, layer.dilation_rate[axis])

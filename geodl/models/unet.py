@@ -52,8 +52,8 @@ def UNet(
         attention: whether skip connections go through attention gates.
         residual: whether each level's block is residual.
         dropout: share of channels dropped in training at the two coarsest levels, 0–1.
-        stem: 2 or 4: fold squares of so many pixels a side into channels first, and unfold them last. Divides the cost by
-            about the square of it, and multiplies the area seen alike.
+        stem: 2 or 4: fold squares of so many pixels a side into channels first and unfold them last, which divides the
+            cost by about the square of it and sees that much farther. 1: do not.
         mean: training mean per band, in physical units. Defaults to 0.
         std: training standard deviation per band. Defaults to 1.
         name: name of the model.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ from geodl.models.receptive import receptive_margin, total_stride
 from geodl.pipelines import find
 from geodl.pipelines.evaluation import Call, Evaluation, evaluate_samples
 from geodl.recipe import Recipe, load_recipe
+from geodl.report.figures import learning_curves, to_png
+from geodl.report.html import Report, environment, to_html
 from geodl.training.distribution import resolve, seed_everything
 from geodl.training.fit import fit
 from geodl.training.compute import precision_scope
@@ -128,6 +131,10 @@ class Pipeline(ABC):
 
     def protocol(self) -> dict[str, Any]:
         """Returns how the metrics are computed, for the reader of a figure."""
+        return {}
+
+    def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
+        """Draws what this task is looked at by, for the report: caption → PNG."""
         return {}
 
 
@@ -254,6 +261,7 @@ def train(
         contract=contract,
         recipe=settings.to_yaml(),
         metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
+        report=_report(pipeline, contract, call, parts, outcome.rows, evaluation),
     )
     return Run(folder, evaluation, outcome.rows, Predictor(network, contract, folder), outcome.interrupted)
 
@@ -288,6 +296,34 @@ def _initialise(network: keras.Model, parts: Parts, path: str) -> None:
         network,
         bands=([band.name for band in old.input.bands], [band.name for band in parts.input.bands]),
         classes=([info.name for info in old.output.classes], [info.name for info in parts.output.classes]),
+    )
+
+
+def _report(
+    pipeline: Pipeline,
+    contract: Contract,
+    call: Call,
+    parts: Parts,
+    rows: list[dict[str, float]],
+    evaluation: Evaluation | None,
+) -> str:
+    """Writes the run's report.html."""
+    held = parts.test or parts.validation
+    curves = {"Learning curves": to_png(learning_curves(rows, monitor=pipeline.monitor))} if rows else {}
+    own = pipeline.figures(contract, call, held, evaluation) if held and evaluation else {}
+    return to_html(
+        Report(
+            title=f"geodl {pipeline.name}",
+            contract=contract,
+            command=shlex.join(["geodl", "train", "recipe.yaml"]),
+            tables=parts.tables,
+            metrics=evaluation.metrics if evaluation else {},
+            baselines={name: baseline.metrics for name, baseline in evaluation.baselines.items()} if evaluation else {},
+            protocol=evaluation.protocol if evaluation else {},
+            figures={**own, **curves},
+            environment=environment(),
+            recipe=pipeline.recipe.to_yaml(),
+        )
     )
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import rasterio
 
+from geodl.contract import Contract
+from geodl.data.labels import open_labels
 from geodl.data.raster import open_raster
-from geodl.errors import OptionError, OutputExists
-from geodl.pipelines import names
+from geodl.errors import OptionError
 from geodl.pipelines.base import train
 from geodl.pipelines.datasets import laid_out
 from geodl.pipelines.evaluation import Evaluation, evaluate
-from geodl.report.figures import map_figure
+from geodl.report.figures import map_figure, picture, to_png
 
 __all__ = ("DemoResult", "demo")
 
@@ -63,11 +64,34 @@ def _segmentation(folder: Path, overwrite: bool, progress: bool) -> DemoResult:
     )
     scene = next(files["test"].images.glob("*.tif"))
     target = folder / "map.tif"
+    truth = files["test"].labels / scene.name
     run.predictor.predict_file(scene, target, confidence=True, overwrite=overwrite)
     evaluation = evaluate(
-        run.path, {"data.images": str(scene), "data.labels": str(files["test"].labels)}, json=folder / "metrics.json"
+        run.path, {"data.images": str(scene), "data.labels": str(truth)}, json=folder / "metrics.json"
     )
     picture = folder / "map.png"
-    _draw(scene, files["test"].labels / scene.name, target, picture, run.predictor.contract)
+    _draw(scene, truth, target, picture, run.predictor.contract)
     paths = {"data": folder / "data", "run": run.path, "map": target, "picture": picture, "metrics": folder / "metrics.json"}
     return DemoResult(paths, evaluation)
+
+
+def _draw(scene: Path, labels: Path, made: Path, picture_path: Path, contract: Contract) -> None:
+    """Draws input | truth | map | confidence of a mapped scene."""
+    source = open_raster(scene)
+    truth = open_labels(labels, source.grid, classes=contract.output.classes).read()
+    found = open_labels(made, source.grid, classes=contract.output.classes).read()
+    with rasterio.open(made.with_suffix(".confidence.tif")) as file:
+        confidence = file.read(1, masked=True).filled(np.nan)
+    figure = map_figure(
+        picture(source.read()[0], [band.name for band in source.bands]),
+        found,
+        classes=contract.output.classes,
+        grid=source.grid,
+        truth=truth,
+        confidence=confidence,
+        title=f"{scene.stem}, never seen in training",
+    )
+    picture_path.write_bytes(to_png(figure))
+
+
+_DEMOS: dict[str, Callable[[Path, bool, bool], DemoResult]] = {"segmentation": _segmentation}

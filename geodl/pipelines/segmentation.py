@@ -29,7 +29,9 @@ from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
 from geodl.pipelines.base import Parts, Pipeline, Table
 from geodl.pipelines.datasets import laid_out
+from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.recipe import ClassEntry, Split
+from geodl.report.figures import confusion_figure, picture, samples_figure, to_png
 
 __all__ = ("PIPELINE", "Segmentation")
 
@@ -39,6 +41,10 @@ _LARGEST_PATCH = 256
 """Largest side of a training sample where the recipe leaves it open, in pixels."""
 _CELLS = 32
 """A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
+_SHOWN = 4
+"""Held-out samples drawn in the report."""
+_LARGEST_SHOWN = 512
+"""Most pixels of a sample, along y and x, that are drawn."""
 
 
 class Segmentation(Pipeline):
@@ -136,6 +142,22 @@ class Segmentation(Pipeline):
             "context": f"scenes above 1024 pixels are scored in windows with {_CONTEXT} pixels of surroundings",
         }
 
+    def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
+        """Draws held-out samples beside their maps, and the confusion matrix."""
+        rng = np.random.default_rng(self.recipe.seed)
+        names, images, truths, maps = [], [], [], []
+        for index in np.sort(rng.permutation(len(samples))[:_SHOWN]):
+            x, y, _ = samples.read(int(index), rng)
+            best = call(x[None])[0].argmax(-1)
+            window = np.s_[: _LARGEST_SHOWN, : _LARGEST_SHOWN]
+            names.append(samples.place(int(index)).name)
+            images.append(picture(x[window], [band.name for band in contract.input.bands]))
+            truths.append(y[window])
+            maps.append(np.where(np.isfinite(x).all(-1), best, -1)[window])
+        shown = samples_figure(images, truths, maps, classes=contract.output.classes, names=names)
+        confusion = confusion_figure(np.array(evaluation.details["confusion"]), evaluation.details["classes"])
+        return {"Held-out samples": to_png(shown), "What became of the pixels of each class": to_png(confusion)}
+
     def _pairs(self, official: Literal["train", "test"] = "train") -> list[tuple[str, Any, str]]:
         """Finds images with their labels; of a data set with a card, those of one official part."""
         data = self.recipe.data
@@ -189,6 +211,7 @@ class Segmentation(Pipeline):
             seed=self.recipe.seed,
             features=[found.features if isinstance(found, VectorLabels) else None for found in labels],
             class_area=lambda k, window: class_counts(labels[k], window),
+            class_names=[info.name for info in labels[0].classes],
             **split.model_dump(),
         )
         return splits if split.fold is None else [_as_test(scene) for scene in splits]

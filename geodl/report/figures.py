@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from geodl.contract import ClassInfo
 from geodl.data.source import Grid
@@ -46,19 +48,19 @@ def map_figure(
         confidence: probability of the class chosen, shape (height, width), not-a-number where there is none.
         title: above all panels.
     """
-    panels = {"input": image}
+    panels: dict[str, np.ndarray] = {"input": image}
     if truth is not None:
         panels["truth"] = coloured(truth, classes)
     panels["map"] = coloured(predicted, classes)
     if confidence is not None:
         panels["confidence"] = np.ma.masked_invalid(confidence)
 
-    shape = _height_to_width(grid)
-    columns = len(panels) if shape > 1.2 or len(panels) < 4 else 2
+    tall = _height_to_width(grid)
+    columns = len(panels) if tall > 1.2 or len(panels) < 4 else 2
     rows = math.ceil(len(panels) / columns)
-    panel = min(4.6, 13 / columns, 9 / shape)
-    size = (columns * panel + 1.2, rows * (panel * shape + 0.35) + (1.0 if title else 0.7))
-    figure = Figure(figsize=size, layout="constrained")
+    width = min(4.6, 13 / columns, 9 / tall)
+    size = (columns * width + 1.2, rows * (width * tall + 0.35) + (1.0 if title else 0.7))
+    figure = _figure(*size)
     grids = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for position, (axes, (name, panel)) in enumerate(zip(grids.flat, panels.items(), strict=False)):
         drawn = draw_raster(axes, panel, grid, **(_CONFIDENCE if name == "confidence" else {}))
@@ -94,7 +96,7 @@ def samples_figure(
         names: of the samples, beside them.
     """
     count = len(images)
-    figure = Figure(figsize=(8.4, 2.75 * count + 0.7), layout="constrained")
+    figure = _figure(8.4, 2.75 * count + 0.7)
     grids = figure.subplots(count, 3, squeeze=False)
     for row, (image, truth, predicted) in enumerate(zip(images, truths, predictions, strict=True)):
         for axes, panel in zip(
@@ -119,10 +121,12 @@ def learning_curves(history: Sequence[Mapping[str, float]], *, monitor: str | No
     epochs = [row["epoch"] for row in history]
     scores = [name for name in dict.fromkeys(key for row in history for key in row) if name.startswith("val_")]
     scores = [name for name in scores if "/" not in name]
-    figure = Figure(figsize=(9.5 if scores else 5.5, 3.4), layout="constrained")
+    figure = _figure(9.5 if scores else 5.5, 3.4)
     panels = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
     panels[0].plot(epochs, [row["loss"] for row in history], color="#0072b2", marker="o", markersize=3)
     _name_axes(panels[0], "epoch", "training loss", "Loss")
+    for axes in panels:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if scores:
         colours = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#333333")
         for number, name in enumerate(scores):
@@ -148,7 +152,7 @@ def confusion_figure(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     share = np.divide(confusion, total, out=np.full(confusion.shape, np.nan), where=total > 0)
     n = len(classes)
     side = max(3.6, 0.62 * n + 1.8)
-    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    figure = _figure(side + 0.9, side)
     axes = figure.subplots()
     drawn = axes.imshow(share, cmap="Blues", norm=Normalize(0, 1))
     axes.patch.set(**NODATA)
@@ -180,6 +184,10 @@ def coloured(indices: np.ndarray, classes: Sequence[ClassInfo]) -> np.ndarray:
     for number, info in enumerate(classes):
         table[number] = (*bytes.fromhex(info.colour.removeprefix("#")), 255)
     return table[np.where((indices >= 0) & (indices < len(classes)), indices, len(classes))]
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
 
 
 def _height_to_width(grid: Grid) -> float:

@@ -171,8 +171,13 @@ class Record(keras.callbacks.Callback):
         self._tick()
         best = {f"best/{number}": value for number, value in enumerate(self._score.best or [])}
         self.written = capture(self.model) | best
-        state = {"identity": self._identity, "history": self._history.to_state()}
-        self._store.save(self._history.step, self.written, state)
+        step, history = self._history.step, self._history
+        state = {
+            "identity": self._identity,
+            "history": history.to_state(),
+            "finished": history.stopped or step == self._config.epochs * self._config.steps_per_epoch,
+        }
+        self._store.save(step, self.written, state)
         self._saved = time.monotonic()
 
     def _tick(self) -> None:
@@ -182,7 +187,7 @@ class Record(keras.callbacks.Callback):
 
     def _end_by_signal(self) -> None:
         name = "Ctrl-C" if self._interruption.received == signal.SIGINT else "SIGTERM"
-        self._progress.note(f"{name}: training ends at step {self._history.step}; the same command continues it.")
+        self._progress.note(f"{name}: training ends at step {self._history.step}, from which it can be continued.")
         if self._interruption.received == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)
         self._history.interrupted = True

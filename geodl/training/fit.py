@@ -25,7 +25,9 @@ from geodl.training.weights import network_identity, put_back
 if TYPE_CHECKING:
     from geodl.recipe import Train
 
-__all__ = ("fit",)
+__all__ = ("fit", "is_unfinished")
+
+_CHECKPOINTS = "checkpoints"
 
 
 def fit(
@@ -97,7 +99,7 @@ def fit(
     extra = [*callbacks, *_tensorboard(folder, config)]
     _compile(model, loss, config)
     identity = {**(identity or {}), **network_identity(model)}
-    store = Checkpoints(folder / "checkpoints", keep=config.checkpoint.keep)
+    store = Checkpoints(folder / _CHECKPOINTS, keep=config.checkpoint.keep)
     found = store.latest()
     history = History()
     if found:
@@ -138,6 +140,12 @@ def fit(
     elif not history.executed:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     return history
+
+
+def is_unfinished(folder: str | Path) -> bool:
+    """Says whether `folder` holds a training that `fit` would continue: one that was killed or interrupted."""
+    latest = Checkpoints(Path(folder) / _CHECKPOINTS).latest()
+    return latest is not None and not latest.state["finished"]
 
 
 def _walk(

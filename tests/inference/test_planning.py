@@ -43,6 +43,14 @@ def test_auto_is_exact_where_that_costs_no_more() -> None:
     assert large.ramp == 64
 
 
+def test_networks_that_see_farther_share_more() -> None:
+    shared = []
+    for margin in (107, 215, 900):
+        first, second = plan_tiling((9000, 9000), make_contract(margin=margin, lattice=32), cost=COST).rows[:2]
+        shared.append(first.stop - second.start)
+    assert shared == [128, 224, 256]
+
+
 def test_a_scene_that_fits_one_tile_is_not_cut() -> None:
     tiling = plan_tiling((1024, 700), make_contract(margin=107, lattice=16), cost=COST)
     assert tiling.count == 1

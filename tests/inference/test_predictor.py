@@ -8,9 +8,11 @@ from pathlib import Path
 import dask.array as da
 import keras
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 import rioxarray
+import shapely
 import xarray as xr
 from scipy import special
 
@@ -171,6 +173,21 @@ def test_a_box_and_a_batch_change_no_pixel(model: Predictor, write: Callable[...
     np.testing.assert_array_equal(read(part), read(whole)[50:120, 30:131])
     (batched,) = model.predict_file(scene, tmp_path / "batched.tif", batch_size=3)
     assert (read(batched) == read(whole)).mean() > 0.999
+
+
+def test_a_mask_leaves_out_the_rest(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(40, 50, 2)).astype(np.float32)
+    scene = write(values)
+    polygon = shapely.box(500_050, 4_999_700, 500_200, 4_999_900)
+    mask = tmp_path / "mask.gpkg"
+    pyogrio.raw.write(
+        mask, shapely.to_wkb(np.array([polygon])), [], [], crs="EPSG:32633", geometry_type="Polygon"
+    )  # fmt: skip
+    (path,) = model.predict_file(scene, tmp_path / "map.tif", mask=mask)
+    inside = np.zeros((40, 50), bool)
+    inside[10:30, 5:20] = True
+    np.testing.assert_array_equal(read(path), np.where(inside, model.predict(values), 255))
+    np.testing.assert_array_equal(model.predict(scene, mask=mask), read(path))
 
 
 def test_bands_are_found_by_name_in_files_and_mappings(

@@ -68,10 +68,15 @@ STACKS: dict[str, Callable[[], keras.Model]] = {
     "transposed, sparse": lambda: chain(L.MaxPooling2D(3), L.Conv2DTranspose(1, 2, strides=3, padding="same")),
     "transposed at full size": lambda: chain(L.Conv2DTranspose(1, 3, padding="same")),
     "bilinear": lambda: chain(L.AveragePooling2D(2), BilinearUpsampling(2)),
-    "bilinear of odd factor": lambda: chain(L.AveragePooling2D(3), BilinearUpsampling(3), L.Conv2D(1, 2, padding="same")),
+    "bilinear of odd factor": lambda: chain(
+        L.AveragePooling2D(3), BilinearUpsampling(3), L.Conv2D(1, 2, padding="same")
+    ),
     "folded": lambda: chain(PixelUnshuffle(2), L.Conv2D(4, 3, padding="same"), PixelShuffle(2)),
     "unequal axes": lambda: chain(
-        L.MaxPooling2D((2, 3)), L.Conv2D(1, (1, 3), padding="same"), L.UpSampling2D((2, 3)), L.Conv2D(1, (7, 1), padding="same")
+        L.MaxPooling2D((2, 3)),
+        L.Conv2D(1, (1, 3), padding="same"),
+        L.UpSampling2D((2, 3)),
+        L.Conv2D(1, (7, 1), padding="same"),
     ),
     "unet": lambda: UNet(1, 2, width=2, depth=2),
     "unet with gates": lambda: UNet(1, 1, width=2, depth=1, attention=True, residual=True, norm=None),
@@ -170,6 +175,10 @@ class Unheard(keras.layers.Layer):
         return inputs
 
 
+class Wider(L.Conv2D):
+    """A subclass that sees more than its kernel."""
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -181,6 +190,7 @@ class Unheard(keras.layers.Layer):
         L.Conv2DTranspose(1, 3, strides=2, padding="same", output_padding=1),
         L.Concatenate(axis=1),
         Unheard(name="unheard"),
+        Wider(1, 3, padding="same", name="wider"),
     ],
     ids=lambda layer: layer.name,
 )

@@ -45,9 +45,8 @@ def test_case(options: dict[str, Any], tmp_path: Path) -> None:
 def test_default_is_the_network_of_the_paper_at_a_quarter_of_its_width() -> None:
     network = UNet(channels=4, classes=5)
     kernels = [layer.kernel.shape for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert [k[-1] for k in kernels if k[0] == 3] == [16, 16, 32, 32, 64, 64, 128, 128, 256, 256] + [
-        *(128, 128, 64, 64, 32, 32, 16, 16)
-    ]
+    down_and_up = (16, 32, 64, 128, 256, 128, 64, 32, 16)
+    assert [k[-1] for k in kernels if k[0] == 3] == [filters for filters in down_and_up for _ in range(2)]
     assert network.input_shape == (None, None, None, 4)
     assert network.output_shape == (None, None, None, 5)
     assert 1.7e6 < network.count_params() < 2.0e6

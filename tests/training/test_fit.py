@@ -14,7 +14,7 @@ import pytest
 
 from geodl.errors import BackendUnavailable, CheckpointMismatch, OptionError, SourceUnreadable, TrainingDiverged
 from geodl.training.checkpoint import Checkpoints
-from geodl.training.fit import fit
+from geodl.training.fit import fit, is_unfinished
 from geodl.training.weights import values_of
 from tests.training import tiny_run
 from tests.training.tiny_run import At, Batches, arrays, run, train
@@ -141,6 +141,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_training(tmp_path: Path) -> No
     model, history = run(tmp_path, evaluate=evaluate, monitor="score", config=config)
     assert (history.best_epoch, history.best_value, history.stopped, history.step) == (3, 0.9, True, 10)
     assert _equal(values_of(model.trainable_variables), seen[2])
+    assert not is_unfinished(tmp_path)
     again, history = run(tmp_path, evaluate=evaluate, monitor="score", config=config)
     assert (history.executed, history.stopped) == (0, True)
     assert _equal(values_of(again.trainable_variables), seen[2])
@@ -239,9 +240,11 @@ def test_ctrl_c_ends_with_the_best_epoch_and_the_run_can_go_on(
     model, history = run(tmp_path, callbacks=[at], progress=True)
     assert (history.interrupted, history.step, history.best_epoch, len(history.rows)) == (True, 8, 1, 1)
     assert tiny_run.evaluate(model)["accuracy"] == history.best_value
-    assert "Ctrl-C: training ends at step 8; the same command continues it." in capsys.readouterr().err
+    assert "Ctrl-C: training ends at step 8, from which it can be continued." in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert is_unfinished(tmp_path)
     model, history = run(tmp_path, keep="last")
+    assert not is_unfinished(tmp_path)
     assert (history.first_step, history.interrupted) == (8, False)
     assert _equal(arrays(model), arrays(whole[1]))
 
@@ -258,6 +261,8 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_143(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as exit_:
         run(tmp_path, callbacks=[At(4, lambda: signal.raise_signal(signal.SIGTERM))])
     assert exit_.value.code == 143
+    assert is_unfinished(tmp_path)
+    assert not is_unfinished(tmp_path / "elsewhere")
     assert (tmp_path / "checkpoints" / "step-00000004.npz").is_file()
 
 
