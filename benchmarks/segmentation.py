@@ -126,7 +126,13 @@ def carolina(runs: Path, settings: list[str]) -> dict[str, Any]:
     result = train_fold(runs, "carolina", None, common)
     target = runs / "carolina-map.tif"
     if not target.is_file():
-        command = [str(Path(sys.executable).with_name("geodl")), "predict", str(runs / "carolina"), str(folder / "B0?.tif"), str(target)]
+        command = [
+            str(Path(sys.executable).with_name("geodl")),
+            "predict",
+            str(runs / "carolina"),
+            str(folder / "B0?.tif"),
+            str(target),
+        ]
         subprocess.run([*command, "--stack", "--confidence"], check=True)
     return {
         "protocol": "held-out polygons, stratified by class; scores on their pixels",

@@ -44,7 +44,13 @@ class PipelineCase:
         assert content["pipeline"] == run[0].predictor.contract.pipeline
         assert content["metrics"].keys() == run[0].metrics.keys() != set()
         assert content["protocol"]["part"] in ("validation", "test")
-        assert {path.name for path in folder.iterdir()} >= {"network.keras", "contract.json", "recipe.yaml", "mlm.json", "report.html"}
+        assert {path.name for path in folder.iterdir()} >= {
+            "network.keras",
+            "contract.json",
+            "recipe.yaml",
+            "mlm.json",
+            "report.html",
+        }
 
     def test_loaded_bundle_predicts_the_same(self, run: Any, tmp_path: Path) -> None:
         scene = self.scene(tmp_path)
@@ -75,7 +81,9 @@ class PipelineCase:
         with pytest.raises(OutputExists, match="overwrite"):
             geodl.train(self.recipe, run[1], output=run[0].path)
 
-    def test_interrupted_run_continues_and_ends_the_same(self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_interrupted_run_continues_and_ends_the_same(
+        self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         class PowerCut(Exception):
             pass
 

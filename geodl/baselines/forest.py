@@ -20,8 +20,7 @@ _CHUNK = 1 << 18
 class PixelForest:
     """A random forest (Breiman 2001) on the bands of single pixels, the usual baseline of land-cover mapping.
 
-    It learns from equally many pixels of each class, as networks do from balanced samples: measured on scenes that it
-    has not seen, that beats class shares as they are.
+    It learns from equally many pixels of each class, as networks do from balanced samples.
 
     Args:
         classes: number of classes.

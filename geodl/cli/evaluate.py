@@ -16,6 +16,9 @@ __all__ = ("evaluate",)
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that geodl train wrote.")],
     settings: Settings = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also fit the baselines on the run's training data and score them.")
+    ] = False,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -29,7 +32,7 @@ def evaluate(
     load_backend()
     from geodl import pipelines
 
-    evaluation = pipelines.evaluate(run, changes, progress=not quiet)
+    evaluation = pipelines.evaluate(run, changes, baselines=baselines)
     if json is not None:
         write_json(json, evaluation.to_json())
     if not quiet:

@@ -184,7 +184,7 @@ class PixelShuffle(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="geodl")
 class BilinearUpsampling(layers.Layer):
-    """Enlarges images by a whole factor, as Keras' bilinear `UpSampling2D`, but where the size is not known beforehand."""
+    """Enlarges images by a whole factor, as Keras' bilinear `UpSampling2D`, but also where the size is open."""
 
     def __init__(self, factor: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

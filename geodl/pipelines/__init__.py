@@ -9,14 +9,14 @@ from geodl.errors import RecipeError
 
 if TYPE_CHECKING:
     from geodl.pipelines.base import Pipeline, train
-    from geodl.pipelines.check import check
-    from geodl.pipelines.demo import demo
+    from geodl.pipelines.demos import demo
+    from geodl.pipelines.dry_run import check
     from geodl.pipelines.evaluation import evaluate
 
 __all__ = ("check", "demo", "evaluate", "find", "names", "train")
 
 _MODULES = {"segmentation": "geodl.pipelines.segmentation"}
-_WALK = {"train": "base", "evaluate": "evaluation", "check": "check", "demo": "demo"}
+_WALK = {"train": "base", "evaluate": "evaluation", "check": "dry_run", "demo": "demos"}
 
 
 def names() -> tuple[str, ...]:
@@ -35,7 +35,5 @@ def find(name: str) -> type[Pipeline]:
 
 def __getattr__(name: str) -> Any:
     if name in _WALK:
-        # Kept, as importing a module of the same name has just put that module in the function's place.
-        globals()[name] = getattr(importlib.import_module(f"geodl.pipelines.{_WALK[name]}"), name)
-        return globals()[name]
+        return getattr(importlib.import_module(f"geodl.pipelines.{_WALK[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

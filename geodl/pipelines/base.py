@@ -12,6 +12,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -30,7 +31,7 @@ from geodl.inference.predictor import Predictor
 from geodl.inference.runtime import compile_network
 from geodl.models.receptive import receptive_margin, total_stride
 from geodl.pipelines import find
-from geodl.pipelines.evaluation import Call, Evaluation, evaluate_samples
+from geodl.pipelines.evaluation import Call, Evaluation, evaluate_baselines, evaluate_samples
 from geodl.recipe import Recipe, load_recipe
 from geodl.report.figures import learning_curves, to_png
 from geodl.report.html import Report, environment, to_html
@@ -39,7 +40,17 @@ from geodl.training.fit import fit
 from geodl.training.compute import precision_scope
 from geodl.training.transfer import transfer
 
-__all__ = ("Parts", "Pipeline", "Run", "StreamingMetrics", "Table", "complete_contract", "open_pipeline", "refuse_leakage", "train")
+__all__ = (
+    "Parts",
+    "Pipeline",
+    "Run",
+    "StreamingMetrics",
+    "Table",
+    "complete_contract",
+    "open_pipeline",
+    "refuse_leakage",
+    "train",
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +170,10 @@ class Run:
 
 
 def open_pipeline(
-    recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None, *, fold: int | None = None
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    fold: int | None = None,
 ) -> Pipeline:
     """Reads a recipe and returns its pipeline.
 
@@ -182,7 +196,8 @@ def complete_contract(name: str, parts: Parts, network: keras.Model) -> Contract
     """Fills in what only the network knows: the receptive margin and the lattice along y and x."""
     margin, lattice = receptive_margin(network), total_stride(network)
     dims = tuple(
-        dataclasses.replace(dim, margin=margin, lattice=lattice) if dim.name in ("y", "x") else dim for dim in parts.input.dims
+        dataclasses.replace(dim, margin=margin, lattice=lattice) if dim.name in ("y", "x") else dim
+        for dim in parts.input.dims
     )
     return Contract(name, dataclasses.replace(parts.input, dims=dims), parts.output, geodl_version=version("geodl"))
 
@@ -248,7 +263,7 @@ def train(
             loss=pipeline.loss(),
             config=settings.train,
             folder=folder,
-            evaluate=validation and (lambda _: evaluate_samples(pipeline, contract, call, validation, "validation").metrics),
+            evaluate=None if validation is None else partial(_validate, pipeline, contract, call, validation),
             monitor=pipeline.monitor if validation else "loss",
             mode=pipeline.mode if validation else "min",
             progress=progress,
@@ -299,6 +314,10 @@ def _initialise(network: keras.Model, parts: Parts, path: str) -> None:
     )
 
 
+def _validate(pipeline: Pipeline, contract: Contract, call: Call, samples: Samples, _: keras.Model) -> dict[str, float]:
+    return evaluate_samples(pipeline, contract, call, samples, "validation").metrics
+
+
 def _report(
     pipeline: Pipeline,
     contract: Contract,
@@ -333,9 +352,6 @@ def _final_scores(pipeline: Pipeline, contract: Contract, call: Call, parts: Par
     if samples is None:
         return None
     evaluation = evaluate_samples(pipeline, contract, call, samples, part)
-    baselines = {}
-    for name, baseline in pipeline.baselines(contract.output).items():
-        baseline.fit(parts.train, seed=pipeline.recipe.seed)
-        baselines[name] = evaluate_samples(pipeline, contract, baseline, samples, part)
+    baselines = evaluate_baselines(pipeline, contract, parts.train, samples, part)
     choice = "best epoch on the validation part" if parts.validation is not None else "last epoch"
     return dataclasses.replace(evaluation, protocol={**evaluation.protocol, "weights": choice}, baselines=baselines)

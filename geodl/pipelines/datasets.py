@@ -67,7 +67,9 @@ def _simulate(card: Card, parts: dict[str, SceneFolder]) -> None:
             partial = files.images.parent / f".{os.getpid()}"
             partial.mkdir(parents=True, exist_ok=True)
             try:
-                write_scene(simulate_scene(seed, height=height, width=width), partial / "image.tif", partial / "label.tif")
+                write_scene(
+                    simulate_scene(seed, height=height, width=width), partial / "image.tif", partial / "label.tif"
+                )
                 for made, target in ((partial / "label.tif", label), (partial / "image.tif", image)):
                     target.parent.mkdir(exist_ok=True)
                     os.replace(made, target)

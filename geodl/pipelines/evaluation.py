@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from geodl.inference.runtime import compile_network
 if TYPE_CHECKING:
     from geodl.pipelines.base import Pipeline
 
-__all__ = ("Call", "Evaluation", "evaluate", "evaluate_samples")
+__all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
 
 Call = Callable[[np.ndarray], np.ndarray]
 """Inputs (batch, …) → raw network outputs (batch, …), float32."""
@@ -49,7 +49,8 @@ class Evaluation:
         }
         if self.baselines:
             content["baselines"] = {
-                name: {key: baseline.to_json()[key] for key in ("metrics", "details")} for name, baseline in self.baselines.items()
+                name: {key: baseline.to_json()[key] for key in ("metrics", "details")}
+                for name, baseline in self.baselines.items()
             }
         return content
 
@@ -75,12 +76,23 @@ def evaluate_samples(pipeline: Pipeline, contract: Contract, call: Call, samples
     return Evaluation(pipeline.name, metrics.result(), protocol, metrics.details())
 
 
+def evaluate_baselines(
+    pipeline: Pipeline, contract: Contract, train: Samples, samples: Samples, part: str
+) -> dict[str, Evaluation]:
+    """Fits the pipeline's baselines on training samples and scores them on others, by name."""
+    found = {}
+    for name, baseline in pipeline.baselines(contract.output).items():
+        baseline.fit(train, seed=pipeline.recipe.seed)
+        found[name] = evaluate_samples(pipeline, contract, baseline, samples, part)
+    return found
+
+
 def evaluate(
     run: str | Path,
     overrides: Mapping[str, Any] | None = None,
     *,
+    baselines: bool = False,
     json: str | Path | None = None,
-    progress: bool = False,
 ) -> Evaluation:
     """Scores a bundle.
 
@@ -88,8 +100,8 @@ def evaluate(
         run: folder of the bundle.
         overrides: dotted keys to values, over the bundle's recipe. Data given here is used whole, unless `data.split`
             names a part; without it, the held-out part of the run's own data is scored.
+        baselines: also fit the pipeline's baselines on the run's training samples, and score them beside the network.
         json: file to write `{"pipeline", "metrics", "protocol"}` to.
-        progress: unused where scoring is quick; kept so that all commands take it.
 
     Returns:
         Metrics with their protocol.
@@ -101,14 +113,19 @@ def evaluate(
     """
     bundle = read_bundle(run)
     changes = dict(overrides or {})
-    named = changes.pop("data.split", None) if changes.get("data.split") in typing.get_args(Part) else None
+    named: Part | Literal["all"] | None = None
+    if changes.get("data.split") in typing.get_args(Part):
+        named = changes.pop("data.split")
     from geodl.pipelines.base import open_pipeline
 
     pipeline = open_pipeline(bundle.recipe, {"train.init": None, **changes})
     other_data = any(key == "data" or key.startswith("data.") for key in changes)
-    part = named or ("all" if other_data else None)
-    samples, part = pipeline.held_out(bundle.contract, part)
+    samples, part = pipeline.held_out(bundle.contract, named or ("all" if other_data else None))
     evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
+    if baselines:
+        trained = open_pipeline(bundle.recipe, {"train.init": None}).samples().train
+        others = evaluate_baselines(pipeline, bundle.contract, trained, samples, part)
+        evaluation = replace(evaluation, baselines=others)
     if json is not None:
         replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
     return evaluation

@@ -99,8 +99,12 @@ class Segmentation(Pipeline):
         if part is None:
             part = "test" if _has(scenes, "test") else "validation"
         if part == "train":
-            scenes = [scene._replace(split=SceneSplit.whole(scene.source.grid, "test")) for scene in scenes if scene.split.trains]
-        return _regions(scenes, "test" if part in ("all", "train") else part), part
+            scenes = [
+                scene._replace(split=SceneSplit.whole(scene.source.grid, "test"))
+                for scene in scenes
+                if scene.split.trains
+            ]
+        return _regions(scenes, "validation" if part == "validation" else "test"), part
 
     def network(self, parts: Parts) -> keras.Model:
         """Builds the U-Net; what the recipe leaves `auto` follows from the size of the labelled regions."""
@@ -110,9 +114,15 @@ class Segmentation(Pipeline):
             raise RecipeError("network.name", f"expected 'unet'. Received: {self.recipe.network.name!r}.")
         for option in options:
             if option not in valid:
-                raise RecipeError(f"network.{option}", f"unknown option of unet. Expected: {', '.join(valid)}.", valid=valid)
+                raise RecipeError(
+                    f"network.{option}", f"unknown option of unet. Expected: {', '.join(valid)}.", valid=valid
+                )
         return UNet(
-            len(parts.input.bands), len(parts.output.classes), mean=parts.mean.tolist(), std=parts.std.tolist(), **self._sized(options)
+            len(parts.input.bands),
+            len(parts.output.classes),
+            mean=parts.mean.tolist(),
+            std=parts.std.tolist(),
+            **self._sized(options),
         )
 
     def _sized(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +159,7 @@ class Segmentation(Pipeline):
         for index in np.sort(rng.permutation(len(samples))[:_SHOWN]):
             x, y, _ = samples.read(int(index), rng)
             best = call(x[None])[0].argmax(-1)
-            window = np.s_[: _LARGEST_SHOWN, : _LARGEST_SHOWN]
+            window = np.s_[:_LARGEST_SHOWN, :_LARGEST_SHOWN]
             names.append(samples.place(int(index)).name)
             images.append(picture(x[window], [band.name for band in contract.input.bands]))
             truths.append(y[window])
@@ -164,25 +174,40 @@ class Segmentation(Pipeline):
         if data.dataset is not None:
             files = laid_out(data.dataset)[official]
             return pair(find_rasters(files.images), files.labels)
-        for key, where, what in (("images", data.images, "scenes"), ("labels", data.labels, "label rasters or polygons")):
+        for key, where, what in (
+            ("images", data.images, "scenes"),
+            ("labels", data.labels, "label rasters or polygons"),
+        ):
             if where is None:
-                raise RecipeError(f"data.{key}", f"no {what} given. Set it to a file, a folder or a glob (--set data.{key}=…).")
+                raise RecipeError(
+                    f"data.{key}", f"no {what} given. Set it to a file, a folder or a glob (--set data.{key}=…)."
+                )
         return pair(find_rasters(data.images, stack=data.stack == "bands"), data.labels, match=data.match)
 
     def _classes(self, label_files: Sequence[str]) -> tuple[ClassInfo, ...]:
         data = self.recipe.data
         if data.classes == "auto":
             return infer_classes(label_files, column=data.label_column, ignore_label=data.ignore_label)[0]
-        given = data.classes
-        if isinstance(given, dict):
-            given = [ClassEntry(value=value, name=name) for value, name in sorted(given.items())]
-        entries = [ClassEntry(value=k, name=entry) if isinstance(entry, str) else entry for k, entry in enumerate(given)]
-        return tuple(ClassInfo(entry.value, entry.name, entry.colour or class_colour(k)) for k, entry in enumerate(entries))
+        if isinstance(data.classes, dict):
+            entries = [ClassEntry(value=value, name=name) for value, name in sorted(data.classes.items())]
+        else:
+            given: list[str | ClassEntry] = [*data.classes]
+            entries = [
+                ClassEntry(value=k, name=entry) if isinstance(entry, str) else entry for k, entry in enumerate(given)
+            ]
+        return tuple(
+            ClassInfo(entry.value, entry.name, entry.colour or class_colour(k)) for k, entry in enumerate(entries)
+        )
 
     def _open_labels(self, path: str, source: Source, classes: Sequence[ClassInfo]) -> Labels:
         data = self.recipe.data
         return open_labels(
-            path, source.grid, classes=classes, column=data.label_column, ignore_label=data.ignore_label, name=source.name
+            path,
+            source.grid,
+            classes=classes,
+            column=data.label_column,
+            ignore_label=data.ignore_label,
+            name=source.name,
         )
 
     def _patch(self, sources: Sequence[Source], labels: Sequence[Labels]) -> int:
@@ -272,7 +297,10 @@ def _scene_table(scenes: Sequence[Scene]) -> Table:
             scene.source.name,
             " × ".join(map(str, scene.source.grid.shape)),
             len(scene.source.bands),
-            ", ".join((["train"] if scene.split.trains else []) + [part for part, found in scene.split.regions.items() if size(found)]),
+            ", ".join(
+                (["train"] if scene.split.trains else [])
+                + [part for part, found in scene.split.regions.items() if size(found)]
+            ),
         )
         for scene in scenes
     )

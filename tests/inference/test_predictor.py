@@ -230,7 +230,7 @@ def test_one_pixel(model: Predictor, write: Callable[..., Path], tmp_path: Path)
 
 
 def test_what_cannot_be_mapped_is_told_and_leaves_nothing(
-    model: Predictor, write: Callable[..., Path], tmp_path: Path
+    model: Predictor, write: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     values = scene_values(300, 400)
     whole = write(values, "whole.tif")
@@ -253,6 +253,7 @@ def test_what_cannot_be_mapped_is_told_and_leaves_nothing(
         with pytest.raises(error):
             model.predict_file(source, tmp_path / "map.tif", **options)
         assert sorted(os.listdir(tmp_path)) == before
+    assert "ERROR" not in capfd.readouterr().err
     model.predict_file(cases[2][0], tmp_path / "map.tif", any_resolution=True)
     with pytest.raises(NoValidPixels):
         model.predict(np.full((5, 5, 2), np.nan))

@@ -35,7 +35,7 @@ def test_weights_are_looked_up_at_each_call(network: keras.Model) -> None:
     other = keras.models.clone_model(network)
     call, x = compile_network(other), image(1, 8, 8, 3)
     call(x)
-    other.set_weights([weight + 0.1 for weight in other.get_weights()])
+    other.set_weights([weight * 1.1 for weight in other.get_weights()])
     np.testing.assert_allclose(call(x), keras.ops.convert_to_numpy(other(x, training=False)), atol=1e-4)
 
 
@@ -58,6 +58,7 @@ def test_threads_may_share_it(network: keras.Model) -> None:
             np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no double precision unless told to")
 def test_double_precision_is_kept() -> None:
     inputs = keras.Input((3,), dtype="float64")
     network = keras.Model(inputs, layers.Dense(2, dtype="float64")(inputs))

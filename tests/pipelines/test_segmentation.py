@@ -65,16 +65,27 @@ class TestSegmentation(PipelineCase):
         assert not (tmp_path / "map.tif").exists()
 
     def test_fine_tuning_keeps_the_weights_of_the_same_bands(self, run: Any, tmp_path: Path) -> None:
-        settings = {**run[1], "train.init": str(run[0].path), "train.optimizer.learning_rate": 1e-12, "train.optimizer.ema": None}
+        settings = {
+            **run[1],
+            "train.init": str(run[0].path),
+            "train.optimizer.learning_rate": 1e-12,
+            "train.optimizer.ema": None,
+        }
         tuned = geodl.train("segmentation", settings, output=tmp_path / "tuned")
-        for one, other in zip(tuned.predictor.network.trainable_weights, run[0].predictor.network.trainable_weights, strict=True):
+        for one, other in zip(
+            tuned.predictor.network.trainable_weights, run[0].predictor.network.trainable_weights, strict=True
+        ):
             np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6, err_msg=one.path)
 
 
 def test_labels_that_are_no_class_are_named(tmp_path: Path) -> None:
     for seed in range(5):
         write(tmp_path, seed, f"scene_{seed}")
-    settings = {"data.images": str(tmp_path / "images"), "data.labels": str(tmp_path / "labels"), "data.classes": {1: "water", 2: "forest"}}
+    settings = {
+        "data.images": str(tmp_path / "images"),
+        "data.labels": str(tmp_path / "labels"),
+        "data.classes": {1: "water", 2: "forest"},
+    }
     with pytest.raises(LabelsOutOfRange, match=r"Expected 1 \(water\), 2 \(forest\)"):
         geodl.train("segmentation", settings, output=tmp_path / "run")
 

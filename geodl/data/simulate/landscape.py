@@ -66,7 +66,7 @@ def lay_out(rng: np.random.Generator, shape: tuple[int, int]) -> Landscape:
     wooded = 0.55 * relief + 0.85 * region + 0.5 * (rehashed(fields.parcel, 2) - 0.5) - 0.35 * fields.farmed
     gallery = (bank > 0) & (bank < 3 + 2 * patches) & (region > -0.3)
     labels[(wooded > 0.35 + 0.3 * rng.random()) | fields.hedge | gallery] = FOREST
-    sandbars = (bank > 0) & (bank < 6 * (patches - 0.75))
+    sandbars = (bank > 0) & (bank < 7 * (patches - 0.9))
     badlands = (relief + 0.6 * patches > 2.8) & (region > -0.3)
     labels[sandbars | badlands | _pits(rng, shape, patches)] = BARE
     labels[(density > 0) | road] = BUILT

@@ -179,8 +179,8 @@ def _paint_woods(picture: _Palette, scene: Landscape, season: Season, texture: _
 def _paint_bare(picture: _Palette, scene: Landscape, texture: _Texture) -> None:
     """Sand and rock, on high ground the soil of the fields; gullied."""
     bare = scene.labels == land.BARE
-    share = np.clip(0.5 + 0.3 * texture.mottle + 0.2 * texture.broad, 0, 1)
-    gullies = np.clip(0.5 * (np.roll(texture.rough, 1, axis=0) - texture.rough), -0.3, 0.3)
+    share = np.clip(0.3 + 0.3 * texture.mottle + 0.2 * texture.broad, 0, 1)
+    gullies = np.clip(0.7 * (np.roll(texture.rough, 1, axis=0) - texture.rough), -0.35, 0.35)
     light = np.clip(0.95 + gullies + 0.05 * texture.grain, 0.5, 1.4)
     picture.put(bare, "sand", "rock", share, light)
     earthy = bare & (scene.relief + 0.3 * texture.broad > 1.0)

@@ -31,7 +31,9 @@ class DemoResult:
     """Scores on the unseen data, beside the baselines."""
 
 
-def demo(name: str = "segmentation", *, output: str | Path = "geodl-demo", overwrite: bool = False, progress: bool = False) -> DemoResult:
+def demo(
+    name: str = "segmentation", *, output: str | Path = "geodl-demo", overwrite: bool = False, progress: bool = False
+) -> DemoResult:
     """Shows a pipeline on embedded data, through the same functions that users call.
 
     Args:
@@ -66,12 +68,17 @@ def _segmentation(folder: Path, overwrite: bool, progress: bool) -> DemoResult:
     target = folder / "map.tif"
     truth = files["test"].labels / scene.name
     run.predictor.predict_file(scene, target, confidence=True, overwrite=overwrite)
-    evaluation = evaluate(
-        run.path, {"data.images": str(scene), "data.labels": str(truth)}, json=folder / "metrics.json"
-    )
+    unseen = {"data.images": str(scene), "data.labels": str(truth)}
+    evaluation = evaluate(run.path, unseen, baselines=True, json=folder / "metrics.json")
     picture = folder / "map.png"
     _draw(scene, truth, target, picture, run.predictor.contract)
-    paths = {"data": folder / "data", "run": run.path, "map": target, "picture": picture, "metrics": folder / "metrics.json"}
+    paths = {
+        "data": folder / "data",
+        "run": run.path,
+        "map": target,
+        "picture": picture,
+        "metrics": folder / "metrics.json",
+    }
     return DemoResult(paths, evaluation)
 
 

@@ -12,13 +12,16 @@ import keras
 import numpy as np
 
 from geodl.data.batches import Batches
-from geodl.inference.runtime import compile_network
+from geodl.inference.runtime import activation_bytes, compile_network
 from geodl.pipelines.base import Parts, Pipeline, Table, complete_contract, open_pipeline, refuse_leakage
 from geodl.recipe import Recipe
 from geodl.training.compute import precision_scope
 from geodl.training.distribution import resolve, seed_everything
 
 __all__ = ("CheckReport", "check")
+
+_KEPT = 3
+"""What training keeps for the gradient, over what inference needs at its fullest moment: about that of a U-Net."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,10 @@ class CheckReport:
 
 
 def check(
-    recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None, *, fold: int | None = None
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    fold: int | None = None,
 ) -> CheckReport:
     """Tries a recipe without training: opens the data, makes the split, looks for leakage, builds the network, times it.
 
@@ -55,7 +61,9 @@ def check(
         contract = complete_contract(pipeline.name, parts, network)
         cost = _cost(pipeline, parts, network)
     margin = contract.input.dims[0].margin
-    held = [(part, len(samples)) for part, samples in (("validation", parts.validation), ("test", parts.test)) if samples]
+    held = [
+        (part, len(samples)) for part, samples in (("validation", parts.validation), ("test", parts.test)) if samples
+    ]
     return CheckReport(
         pipeline.name,
         (
@@ -88,11 +96,8 @@ def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple
         seconds.append(time.perf_counter() - start)
     steps = config.epochs * config.steps_per_epoch
     weights = sum(int(np.prod(w.shape)) for w in network.weights)
-    activations = sum(
-        int(np.prod([n or 1 for n in layer.output.shape[1:]])) for layer in network.layers if hasattr(layer, "output")
-    )
-    pixels = int(np.prod(x.shape[1:3]))
-    memory = 4 * (4 * weights + 2 * config.batch_size * activations * pixels)
+    samples = int(np.prod(x.shape[:-1]))
+    memory = 16 * weights + _KEPT * activation_bytes(network) * samples
     return (
         ("steps", f"{config.epochs} epochs × {config.steps_per_epoch} = {steps}"),
         ("training time", f"about {3 * min(seconds[1:]) * steps / 60:.0f} min on this machine, from one timed batch"),
