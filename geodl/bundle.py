@@ -133,7 +133,9 @@ def read_bundle(folder: str | Path) -> Bundle:
         raise BundleError(
             folder,
             f"No {NETWORK} in it" + (": the training is not finished" if unfinished else ""),
-            advice="Repeat the geodl train command to continue it." if unfinished else "Expected a folder written by geodl train.",
+            advice="Repeat the geodl train command to continue it."
+            if unfinished
+            else "Expected a folder written by geodl train.",
         )
     try:
         contract = Contract.from_json((folder / CONTRACT).read_text(encoding="utf-8"))
@@ -152,7 +154,11 @@ def read_bundle(folder: str | Path) -> Bundle:
 def _mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict[str, Any]:
     """The contract as a STAC item with the Machine Learning Model extension, so that catalogues can find the model."""
     item = pystac.Item(
-        id=identifier or contract.pipeline, geometry=None, bbox=None, datetime=datetime.now(UTC).replace(microsecond=0), properties={}
+        id=identifier or contract.pipeline,
+        geometry=None,
+        bbox=None,
+        datetime=datetime.now(UTC).replace(microsecond=0),
+        properties={},
     )
     names = [dim.name for dim in contract.input.dims]
     sizes = [dim.size or -1 for dim in contract.input.dims]
@@ -171,7 +177,9 @@ def _mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict
                 name="scene",
                 bands=[band.name for band in contract.input.bands],
                 input=InputStructure.create(
-                    shape=[-1, *sizes], dim_order=["batch", *names], data_type=contract.input.dtype  # type: ignore[arg-type]
+                    shape=[-1, *sizes],
+                    dim_order=["batch", *names],
+                    data_type=contract.input.dtype,  # type: ignore[arg-type]
                 ),
             )
         ],
@@ -180,10 +188,14 @@ def _mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict
                 name=contract.output.kind,
                 tasks=tasks,
                 result=ResultStructure.create(
-                    shape=[-1, -1, -1, channels], dim_order=["batch", "y", "x", "channel"], data_type="float32"  # type: ignore[arg-type]
+                    shape=[-1, -1, -1, channels],
+                    dim_order=["batch", "y", "x", "channel"],
+                    data_type="float32",  # type: ignore[arg-type]
                 ),
             )
         ],
     )
-    item.add_asset("model", pystac.Asset(href=f"./{NETWORK}", media_type="application/zip; application=keras", roles=["mlm:model"]))
+    item.add_asset(
+        "model", pystac.Asset(href=f"./{NETWORK}", media_type="application/zip; application=keras", roles=["mlm:model"])
+    )
     return item.to_dict(include_self_link=False)

@@ -84,7 +84,9 @@ class ModelInput:
         for dim in self.dims:
             if dim.name == name:
                 return dim
-        raise ContractError(f"The contract has no axis {name!r}. Expected one of: {', '.join(d.name for d in self.dims)}.")
+        raise ContractError(
+            f"The contract has no axis {name!r}. Expected one of: {', '.join(d.name for d in self.dims)}."
+        )
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,9 @@ class NoValidPixels(GeodlError):
     """Every pixel is nodata (or unlabelled): there is nothing to learn from or to map."""
 
     def __init__(self, where: object, what: str = "Every pixel is nodata") -> None:
-        super().__init__(f"{where}: {what}; expected at least one valid pixel. Check the file's nodata value and masks.")
+        super().__init__(
+            f"{where}: {what}; expected at least one valid pixel. Check the file's nodata value and masks."
+        )
 
 
 class SplitError(GeodlError):
@@ -205,7 +207,9 @@ class ContractError(GeodlError):
 class BundleError(GeodlError):
     """A folder is not a bundle, or its files cannot be used."""
 
-    def __init__(self, path: object, problem: str, *, advice: str = "Expected a folder written by geodl train.") -> None:
+    def __init__(
+        self, path: object, problem: str, *, advice: str = "Expected a folder written by geodl train."
+    ) -> None:
         super().__init__(f"{path}: {problem}. {advice}")
 
 
@@ -230,7 +234,9 @@ class OutputUnwritable(GeodlError):
     """The target cannot be written: no such folder, no permission, disk full."""
 
     def __init__(self, path: str | Path, cause: object) -> None:
-        super().__init__(f"Cannot write {path}: {cause}. Nothing half-written was left there. Check the folder, its permissions and free space.")
+        super().__init__(
+            f"Cannot write {path}: {cause}. Nothing half-written was left there. Check the folder, its permissions and free space."
+        )
 
 
 class BackendUnavailable(GeodlError):

@@ -3,8 +3,8 @@
 Truth is an array `(batch, height, width)` of class indices, negative where a pixel is to be ignored; predictions are
 logits `(batch, height, width, classes)`. `call` of every loss gives `(batch, height, width)`, 0 at ignored pixels. A
 loss of whole regions (Dice, Tversky, Lovász) gives all valid pixels of a sample the sample's value, so losses can be
-summed, and sample weights mean the same for all. With weights `valid × valid.size / valid.sum()` Keras' reduction is the
-mean over valid pixels.
+summed, and sample weights mean the same for all. With weights `valid × valid.size / valid.sum()` Keras' reduction is
+the mean over valid pixels.
 """
 
 from __future__ import annotations

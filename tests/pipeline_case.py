@@ -33,10 +33,11 @@ class PipelineCase:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def run(self, tmp_path_factory: pytest.TempPathFactory) -> Any:
-        folder = tmp_path_factory.mktemp(self.recipe)
-        settings = {**self.data(folder), **self.quick}
-        return geodl.train(self.recipe, settings, output=folder / "run"), settings
+    @classmethod
+    def run(cls, tmp_path_factory: pytest.TempPathFactory) -> Any:
+        folder = tmp_path_factory.mktemp(cls.recipe)
+        settings = {**cls().data(folder), **cls.quick}
+        return geodl.train(cls.recipe, settings, output=folder / "run"), settings
 
     def test_bundle_is_whole(self, run: Any) -> None:
         folder = run[0].path

@@ -43,6 +43,8 @@ class Place:
     """What must not be on both sides: a parent tile, a site, a field, a storm; None: no group."""
     name: str = ""
     """What to call it in a message."""
+    source: str = ""
+    """Name of the scene, event or table that it is of."""
 
 
 def boxes(rectangles: np.ndarray) -> np.ndarray:

@@ -195,7 +195,13 @@ class SceneSamples:
         scene = self._scenes[self._owner[index]]
         footprint, space = self._footprints[index]
         top, left = self._cells[index, :2]
-        return Place(footprint, space, group=scene.split.group, name=f"{scene.source.name} (row {top}, column {left})")
+        return Place(
+            footprint,
+            space,
+            group=scene.split.group,
+            name=f"{scene.source.name} (row {top}, column {left})",
+            source=scene.source.name,
+        )
 
     @cached_property
     def _footprints(self) -> list[tuple[shapely.Geometry, str]]:

@@ -35,9 +35,9 @@ from geodl.pipelines.evaluation import Call, Evaluation, evaluate_baselines, eva
 from geodl.recipe import Recipe, load_recipe
 from geodl.report.figures import learning_curves, to_png
 from geodl.report.html import Report, environment, to_html
-from geodl.training.distribution import resolve, seed_everything
-from geodl.training.fit import fit
 from geodl.training.compute import precision_scope
+from geodl.training.distribution import resolve, seed_everything
+from geodl.training.fit import fit, is_unfinished
 from geodl.training.transfer import transfer
 
 __all__ = (
@@ -253,7 +253,7 @@ def train(
         refuse_leakage(parts)
         network = pipeline.network(parts)
         if settings.train.init:
-            _initialise(network, parts, settings.train.init)
+            parts = _initialise(network, parts, settings.train.init)
         contract = complete_contract(pipeline.name, parts, network)
         call = compile_network(network)
         validation = parts.validation
@@ -287,7 +287,7 @@ def _places(samples: Samples) -> Any:
 
 def _prepare_output(folder: Path, overwrite: bool) -> Path:
     """Makes the folder of a run; refuses one that holds a finished run or cannot be written."""
-    if is_bundle(folder) and not overwrite:
+    if is_bundle(folder) and not is_unfinished(folder) and not overwrite:
         raise OutputExists(folder)
     probe = folder / f".writable-{os.getpid()}"
     try:
@@ -302,15 +302,18 @@ def _prepare_output(folder: Path, overwrite: bool) -> Path:
     return folder
 
 
-def _initialise(network: keras.Model, parts: Parts, path: str) -> None:
-    """Starts from another bundle's weights, bands and classes mapped by name."""
+def _initialise(network: keras.Model, parts: Parts, path: str) -> Parts:
+    """Starts from another bundle's weights, bands and classes mapped by name; tells what was taken over."""
     bundle = read_bundle(path)
     old = bundle.contract
-    transfer(
+    report = transfer(
         bundle.network,
         network,
         bands=([band.name for band in old.input.bands], [band.name for band in parts.input.bands]),
         classes=([info.name for info in old.output.classes], [info.name for info in parts.output.classes]),
+    )
+    return dataclasses.replace(
+        parts, tables=(*parts.tables, Table("First weights", ("from", "taken"), ((path, str(report)),)))
     )
 
 

@@ -71,7 +71,7 @@ def evaluate_samples(pipeline: Pipeline, contract: Contract, call: Call, samples
     metrics = pipeline.metrics(contract.output)
     for _, x, y, weight in in_order(samples, pipeline.recipe.train.batch_size):
         metrics.update(y, call(x), weight)
-    scenes = sorted({samples.place(i).name for i in range(len(samples))})
+    scenes = sorted({samples.place(i).source for i in range(len(samples))})
     protocol = {"part": part, "samples": len(samples), "scenes": scenes, **pipeline.protocol()}
     return Evaluation(pipeline.name, metrics.result(), protocol, metrics.details())
 

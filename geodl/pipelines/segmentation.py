@@ -37,8 +37,6 @@ __all__ = ("PIPELINE", "Segmentation")
 
 _CONTEXT = 64
 """Pixels of surroundings that the network sees beyond a window that is scored, where a scene is scored in windows."""
-_LARGEST_PATCH = 256
-"""Largest side of a training sample where the recipe leaves it open, in pixels."""
 _CELLS = 32
 """A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
 _SHOWN = 4
@@ -126,10 +124,8 @@ class Segmentation(Pipeline):
         )
 
     def _sized(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Fills in `auto`: the coarsest stem that still resolves a typical region, and a network to go with it."""
-        stem = options.get("stem", "auto")
-        if stem == "auto":
-            stem = next(stem for stem in (4, 2, 1) if self._chord >= _CELLS * stem or stem == 1)
+        """Fills in `auto`."""
+        stem = self._stem()
         sized = {"stem": stem, "width": 16 if stem == 1 else 32, "depth": 4 if stem == 1 else 3}
         return {**sized, **{name: value for name, value in options.items() if value != "auto"}}
 
@@ -213,16 +209,22 @@ class Segmentation(Pipeline):
     def _patch(self, sources: Sequence[Source], labels: Sequence[Labels]) -> int:
         """Measures the labelled regions and returns the side of training samples.
 
-        Left open, it is a multiple of 32 pixels that holds about ten regions across, from 64 to 256 pixels, and at most
-        the usual scene.
+        Left open, it is 64 stem cells: a step then costs the same whatever the stem. Without stem it holds about ten
+        regions across, from 64 to 128 pixels. It is a multiple of 32, and at most the usual scene.
         """
-        whole = [SceneSplit()] * len(sources)
-        self._chord = mean_chord(_scenes(sources, labels, whole), seed=self.recipe.seed)
+        self._chord = mean_chord(_scenes(sources, labels, [SceneSplit()] * len(sources)), seed=self.recipe.seed)
         if self.recipe.data.patch != "auto":
             return self.recipe.data.patch
-        usual = int(np.median([min(source.grid.shape) for source in sources]))
-        wanted = min(10 * self._chord, _LARGEST_PATCH, usual)
-        return max(32 if usual < 64 else 64, int(wanted) // 32 * 32)
+        stem = self._stem()
+        wanted = 64 * stem if stem > 1 else min(max(10 * self._chord, 64), 128)
+        usual = np.median([min(source.grid.shape) for source in sources])
+        return max(32, int(min(wanted, usual)) // 32 * 32)
+
+    def _stem(self) -> int:
+        """Returns the recipe's stem, or the coarsest that still resolves a typical labelled region."""
+        stem = self.recipe.network.options.get("stem", "auto")
+        fitting = (size for size in (4, 2) if self._chord >= _CELLS * size)
+        return next(fitting, 1) if stem == "auto" else stem
 
     def _split(self, sources: Sequence[Source], labels: Sequence[Labels], patch: int) -> list[SceneSplit]:
         """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""

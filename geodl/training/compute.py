@@ -47,19 +47,19 @@ def precision_scope(name: str) -> Iterator[None]:
 def use_jit(model: keras.Model, asked: bool | Literal["auto"] = "auto") -> bool:
     """Decides whether XLA compiles the training step.
 
-    `auto` is what was measured to be faster (TensorFlow 2.21, Keras 3.15, x86-64, 2 cores shared with other work;
-    AdamW, float32, a plain U-Net of 1.9 M parameters, batch 8 × 128 × 128 × 4; seconds of processor time per step):
+    `auto` is what was measured to be faster. TensorFlow 2.21, Keras 3.15, AdamW, float32, x86-64, two cores shared with
+    other work, hence seconds of processor time (of the first step, which compiles, and of each further one):
 
-    | network                            | without XLA | with XLA | first step without | first step with |
-    | ---------------------------------- | ----------- | -------- | ------------------ | --------------- |
-    | U-Net, nearest upsampling          | 0.57        | 0.78     | 7                  | 17              |
-    | U-Net, bilinear upsampling         | 0.56        | 0.91     | 7                  | 17              |
-    | U-Net, transposed convolutions     | 0.52        | 0.73     | 6                  | 17              |
-    | U-Net, stride-2 stem, 4 × 256²     | 0.73        | 1.05     | 7                  | 18              |
+    | network, batch                        | first step: without, with XLA | further steps: without, with XLA |
+    | ------------------------------------- | ----------------------------- | -------------------------------- |
+    | UNet(width=16), 8 × 128²              | 6.3, 13.1                     | 0.46, 0.60                       |
+    | UNet(width=16, stem=2), 8 × 256²      | 5.7, 13.4                     | 0.50, 0.68                       |
+    | U-Net, bilinear upsampling, 8 × 128²  | 6.6, 17.3                     | 0.56, 0.91                       |
+    | ConvLSTM2D(16), 4 × 8 steps of 64²    | 1.1, 5.9                      | 0.12, 2.67                       |
 
-    On processors TensorFlow's own kernels (oneDNN) win, before XLA's compilation is counted, which every new shape pays
-    again. Recurrent layers are slower still (a ConvLSTM2D about 20 times): XLA unrolls nothing in their loops. On
-    accelerators XLA's fusion pays, but for those loops. JAX is always compiled. `tf.distribute` cannot be.
+    So on processors TensorFlow's own kernels win, everywhere, before XLA's compilation is counted, which every new
+    shape pays again; with loops XLA is no choice at all. On accelerators, not measured here, Keras's own default is
+    followed, XLA, but for those loops. JAX is always compiled; networks under `tf.distribute` are not.
 
     Args:
         model: the network.

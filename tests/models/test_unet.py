@@ -76,8 +76,7 @@ def test_same_at_any_size_with_and_without_compilation(jit: bool) -> None:
     network.compile(keras.optimizers.SGD(0.0), CrossEntropy(), jit_compile=jit)
     for x, expected in zip(images, eager):
         np.testing.assert_allclose(network.predict_on_batch(x), expected, rtol=1e-4, atol=1e-4)
-    for x, logits in zip(images, eager):
-        assert np.isfinite(network.train_on_batch(x, labels(logits.shape, rng)))
+    assert np.isfinite(network.train_on_batch(images[-1], labels(eager[-1].shape, rng)))
 
 
 def test_pads_with_the_training_mean() -> None:

@@ -43,7 +43,7 @@ def test_values_are_read_as_yaml_1_2(text: str, value: object) -> None:
     assert type(read) is type(value)
 
 
-@pytest.mark.parametrize("text", ["{pattern: \"a(\\d+)\"}", "[a, b: [}]"])
+@pytest.mark.parametrize("text", ['{pattern: "a(\\d+)"}', "[a, b: [}]"])
 def test_broken_list_or_mapping_is_not_taken_for_text(text: str) -> None:
     with pytest.raises(OptionError, match="expected a YAML list or mapping"):
         parse_value(text)
