@@ -182,6 +182,7 @@ class SceneSamples:
         owner = self._owner[k]
         shape = self._scenes[owner].source.grid.shape
         size = self.augment.read_size(self.patch, rng) if self.augment else self.patch
+        size = min(size, max(self.patch, min(shape)))
         if self.sampling != "grid" or size != self.patch:
             low, high = position_range(self._cells[k : k + 1], size, shape)
             corners = rng.integers(low, high, (_POSITIONS, 2), endpoint=True)
@@ -217,6 +218,7 @@ class SceneSamples:
         """Returns the rectangles (n, 4) that windows around each anchor of a scene can cover."""
         mine, shape = self._owner == scene, self._scenes[scene].source.grid.shape
         size = max(self.augment.greatest_read_size(self.patch) if self.augment else self.patch, self.patch)
+        size = min(size, max(self.patch, min(shape)))
         low, high = position_range(self._cells[mine], size, shape)
         if self.sampling == "grid" and (self.augment is None or self.augment.scale == (1, 1)):
             low = high = self._corners[mine]
