@@ -209,8 +209,7 @@ class Predictor:
         sizes = []
         for scene, path in jobs:
             request = self._request(scene, options)
-            _refuse_own_source(request.source, path)
-            _writer(path, request, overwrite)
+            _refuse_own_source(request.source, _writer(path, request, overwrite).paths)
             sizes.append(int(request.window.height) * int(request.window.width))
         mapped: list[Path] = []
         for k, (scene, path) in enumerate(jobs):
@@ -292,10 +291,11 @@ def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
     return [(spec, target / f"{name}.tif") for name, spec in find_rasters(source)]
 
 
-def _refuse_own_source(source: Source, target: Path) -> None:
-    paths = source.paths if isinstance(source, RasterSource) else ()
-    if target.exists() and any(is_local(path) and os.path.exists(path) and target.samefile(path) for path in paths):
-        raise OptionError("target", expected="another file than the scene's own", received=os.fspath(target))
+def _refuse_own_source(source: Source, targets: Sequence[Path]) -> None:
+    own = source.paths if isinstance(source, RasterSource) else ()
+    for target in targets:
+        if target.exists() and any(is_local(path) and os.path.exists(path) and target.samefile(path) for path in own):
+            raise OptionError("target", expected="another file than the scene's own", received=os.fspath(target))
 
 
 def _of_all(progress: Progress | None, before: int, total: int) -> Progress | None:

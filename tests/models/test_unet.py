@@ -15,6 +15,9 @@ from tests.model_case import run_network_case
 SMALL: dict[str, Any] = {"channels": 3, "classes": 4, "width": 4, "depth": 2}
 
 
+once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="says nothing new on another backend")
+
+
 def labels(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return rng.integers(-1, shape[-1], size=shape[:-1]).astype("int32")
 
@@ -42,6 +45,7 @@ def test_case(options: dict[str, Any], tmp_path: Path) -> None:
     )
 
 
+@once
 def test_default_is_the_network_of_the_paper_at_a_quarter_of_its_width() -> None:
     network = UNet(channels=4, classes=5)
     kernels = [layer.kernel.shape for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -66,7 +70,8 @@ def test_takes_physical_units_and_nodata() -> None:
     np.testing.assert_allclose(physical.predict(values, verbose=0), expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("jit", [False, True] if keras.backend.backend() == "tensorflow" else [True])
+@once
+@pytest.mark.parametrize("jit", [False, True])
 def test_same_at_any_size_with_and_without_compilation(jit: bool) -> None:
     keras.utils.set_random_seed(2)
     network = UNet(**{**SMALL, "depth": 1}, attention=True, stem=2)
@@ -89,15 +94,15 @@ def test_pads_with_the_training_mean() -> None:
     np.testing.assert_allclose(network.predict(x, verbose=0), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"attention": True, "stem": 2}, {"norm": "group", "residual": True}])
-def test_logits_are_float32_under_mixed_precision(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("norm", ["batch", "group"] if keras.backend.backend() == "tensorflow" else ["group"])
+def test_logits_are_float32_under_mixed_precision(norm: Any) -> None:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        network = UNet(**{**SMALL, "depth": 1}, **options, mean=[1000.0] * 3, std=[0.5] * 3)
+        network = UNet(**{**SMALL, "depth": 1}, norm=norm, attention=True, stem=2, mean=[1000.0] * 3, std=[0.5] * 3)
         network.compile(keras.optimizers.Adam(), CrossEntropy())
         x = np.random.default_rng(0).normal(1000.0, 0.5, size=(1, 9, 8, 3)).astype("float32")
-        assert keras.backend.standardize_dtype(network(x).dtype) == "float32"
+        assert network.predict_on_batch(x).dtype == np.float32
         assert network.get_layer("down0_conv1").compute_dtype == "bfloat16"
         # In 16 bits all values around 1000 would be the same.
         normalised = network.get_layer("normalisation")(x)
