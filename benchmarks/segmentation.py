@@ -92,12 +92,13 @@ def sen1floods11(runs: Path, settings: list[str]) -> dict[str, Any]:
         "data.split={by: file, folds: 9}",
         *settings,
     ]
+    names = sorted(path.name.removesuffix("_S1Hand.tif") for path in (folder / "S1").glob("*.tif"))
     chips = []
-    for fold in range(9):
+    for fold, name in enumerate(names):
         result = train_fold(runs, "sen1floods11", fold, common)
         chips.append(
             {
-                "chip": result["protocol"]["scenes"][0],
+                "chip": name,
                 "iou_water": result["metrics"]["iou/water"],
                 "forest_iou_water": result["baselines"]["forest"]["metrics"]["iou/water"],
                 "confusion": result["details"]["confusion"],

@@ -294,7 +294,7 @@ class RegionSamples:
         scene, window = self._windows[index]
         footprint, space = self._footprints[index]
         name = f"{scene.source.name} (row {window.row_off}, column {window.col_off})"
-        return Place(footprint, space, group=scene.split.group, name=name)
+        return Place(footprint, space, group=scene.split.group, name=name, source=scene.source.name)
 
     @cached_property
     def _footprints(self) -> list[tuple[shapely.Geometry, str]]:

@@ -124,9 +124,10 @@ class Segmentation(Pipeline):
         )
 
     def _sized(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Fills in `auto`."""
+        """Fills in `auto`. Without stem there is no more depth than halves a typical region to a pixel, and at most 4."""
         stem = self._stem()
-        sized = {"stem": stem, "width": 16 if stem == 1 else 32, "depth": 4 if stem == 1 else 3}
+        resolved = min(max(round(np.log2(min(self._chord, 16.0))), 1), 4)
+        sized = {"stem": stem, "width": 16 if stem == 1 else 32, "depth": resolved if stem == 1 else 3}
         return {**sized, **{name: value for name, value in options.items() if value != "auto"}}
 
     def loss(self) -> keras.losses.Loss:

@@ -1,0 +1,107 @@
+"""Bundles: written whole, read without running code from them, old ones too."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pystac
+import pytest
+
+from geodl.bundle import is_bundle, read_bundle, replace_text, write_bundle
+from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
+from geodl.errors import BundleError, ContractError, OutputUnwritable
+from geodl.models import UNet
+
+STORED = Path(__file__).parent / "stored" / "bundle_v1"
+
+
+def contract() -> Contract:
+    dims = (Dim("y", margin=5, lattice=2), Dim("x", margin=5, lattice=2), Dim("band", size=2))
+    classes = (ClassInfo(1, "water", "#0072b2"), ClassInfo(2, "land", "#117733"))
+    return Contract("segmentation", ModelInput(dims, (Band("VV", "dB"), Band("VH", "dB"))), ModelOutput("classes", classes))
+
+
+def network() -> keras.Model:
+    return UNet(2, 2, width=2, depth=1, mean=[-10.0, -17.0], std=[3.0, 4.0])
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    made = network()
+    write_bundle(tmp_path, network=made, contract=contract(), recipe="seed: 1\n", metrics={"metrics": {"miou": 0.5}}, report="<p>")
+    bundle = read_bundle(tmp_path)
+    assert (bundle.contract, bundle.recipe, bundle.metrics) == (contract(), {"seed": 1}, {"metrics": {"miou": 0.5}})
+    x = np.random.default_rng(0).normal(-12, 4, (1, 9, 7, 2)).astype(np.float32)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(bundle.network(x)), keras.ops.convert_to_numpy(made(x)), atol=1e-6)
+    names = {"network.keras", "contract.json", "mlm.json", "recipe.yaml", "metrics.json", "report.html"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_mlm_is_a_stac_item_with_the_bands(tmp_path: Path) -> None:
+    write_bundle(tmp_path, network=network(), contract=contract(), recipe="", metrics={})
+    item = pystac.Item.from_dict(json.loads((tmp_path / "mlm.json").read_text()))
+    assert item.properties["mlm:input"][0]["bands"] == ["VV", "VH"]
+    assert item.properties["mlm:tasks"] == ["semantic-segmentation"]
+    assert (tmp_path / item.assets["model"].href).is_file()
+
+
+def test_bundle_of_the_first_version_is_still_read() -> None:
+    bundle = read_bundle(STORED)
+    x = np.load(STORED / "input.npy")
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(bundle.network(x)), np.load(STORED / "output.npy"), atol=1e-4)
+    assert [info.name for info in bundle.contract.output.classes] == ["water", "land"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: shutil.rmtree(folder), "No such folder"),
+        (lambda folder: (folder / "network.keras").unlink(), r"No network.keras in it"),
+        (lambda folder: (folder / "network.keras").write_bytes(b"PK"), "cannot be loaded"),
+        (lambda folder: (folder / "contract.json").unlink(), "missing or damaged"),
+        (lambda folder: (folder / "recipe.yaml").write_text("{"), "missing or damaged"),
+    ],
+)
+def test_damaged_bundle_is_refused(tmp_path: Path, spoil, sentence: str) -> None:
+    folder = tmp_path / "run"
+    write_bundle(folder, network=network(), contract=contract(), recipe="", metrics={})
+    spoil(folder)
+    with pytest.raises(BundleError, match=sentence):
+        read_bundle(folder)
+
+
+def test_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    assert not is_bundle(tmp_path)
+    with pytest.raises(BundleError, match=r"not finished.*Repeat the geodl train command"):
+        read_bundle(tmp_path)
+
+
+def test_contract_of_a_newer_geodl_is_refused(tmp_path: Path) -> None:
+    write_bundle(tmp_path, network=network(), contract=contract(), recipe="", metrics={})
+    content = json.loads((tmp_path / "contract.json").read_text())
+    (tmp_path / "contract.json").write_text(json.dumps({**content, "format_version": 99}))
+    with pytest.raises(ContractError, match="Upgrade geodl"):
+        read_bundle(tmp_path)
+
+
+def test_code_in_a_network_is_not_run(tmp_path: Path) -> None:
+    image = keras.Input((None, None, 2))
+    harmful = keras.Model(image, keras.layers.Lambda(lambda x: x * 2)(image))
+    write_bundle(tmp_path, network=harmful, contract=contract(), recipe="", metrics={})
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        read_bundle(tmp_path)
+
+
+def test_text_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    replace_text(target, "old")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputUnwritable, match="Nothing half-written"):
+        replace_text(tmp_path / "file" / "a.json", "new")
+    replace_text(target, "new")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.json", "file"]
+    assert target.read_text() == "new"
