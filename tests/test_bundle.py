@@ -22,7 +22,9 @@ STORED = Path(__file__).parent / "stored" / "bundle_v1"
 def contract() -> Contract:
     dims = (Dim("y", margin=5, lattice=2), Dim("x", margin=5, lattice=2), Dim("band", size=2))
     classes = (ClassInfo(1, "water", "#0072b2"), ClassInfo(2, "land", "#117733"))
-    return Contract("segmentation", ModelInput(dims, (Band("VV", "dB"), Band("VH", "dB"))), ModelOutput("classes", classes))
+    return Contract(
+        "segmentation", ModelInput(dims, (Band("VV", "dB"), Band("VH", "dB"))), ModelOutput("classes", classes)
+    )
 
 
 def network() -> keras.Model:
@@ -31,11 +33,20 @@ def network() -> keras.Model:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     made = network()
-    write_bundle(tmp_path, network=made, contract=contract(), recipe="seed: 1\n", metrics={"metrics": {"miou": 0.5}}, report="<p>")
+    write_bundle(
+        tmp_path,
+        network=made,
+        contract=contract(),
+        recipe="seed: 1\n",
+        metrics={"metrics": {"miou": 0.5}},
+        report="<p>",
+    )
     bundle = read_bundle(tmp_path)
     assert (bundle.contract, bundle.recipe, bundle.metrics) == (contract(), {"seed": 1}, {"metrics": {"miou": 0.5}})
     x = np.random.default_rng(0).normal(-12, 4, (1, 9, 7, 2)).astype(np.float32)
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(bundle.network(x)), keras.ops.convert_to_numpy(made(x)), atol=1e-6)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(bundle.network(x)), keras.ops.convert_to_numpy(made(x)), atol=1e-6
+    )
     names = {"network.keras", "contract.json", "mlm.json", "recipe.yaml", "metrics.json", "report.html"}
     assert {path.name for path in tmp_path.iterdir()} == names
 

@@ -19,8 +19,17 @@ SENTENCES = {
     errors.PairingError("two labels.", images=["a"], labels=["b", "c"]): ("a", "b, c", "data.match"),
     errors.BandMismatch("s", expected=["B1", "B2"], received=["B1"]): ("Expected 2: B1, B2", "Received 1: B1"),
     errors.UnitMismatch("s", band="B1", expected="dB", received="1"): ("B1", "'dB'", "'1'", "Convert"),
-    errors.ResolutionMismatch("s", expected="10 metre", received="20 metre"): ("10 metre", "20 metre", "--any-resolution"),
-    errors.GridMismatch("a", "b", differs="CRS", expected="EPSG:1", received="EPSG:2"): ("CRS", "EPSG:1", "EPSG:2", "warp"),
+    errors.ResolutionMismatch("s", expected="10 metre", received="20 metre"): (
+        "10 metre",
+        "20 metre",
+        "--any-resolution",
+    ),
+    errors.GridMismatch("a", "b", differs="CRS", expected="EPSG:1", received="EPSG:2"): (
+        "CRS",
+        "EPSG:1",
+        "EPSG:2",
+        "warp",
+    ),
     errors.LabelsOutOfRange("l", expected=[0, 1], received=[7]): ("0, 1", "7", "data.ignore_label"),
     errors.NoValidPixels("s"): ("s", "nodata", "expected at least one"),
     errors.SplitError("too small.", advice="Choose less."): ("data.split", "too small.", "Choose less."),
@@ -29,7 +38,11 @@ SENTENCES = {
     errors.CheckpointMismatch("runs/a", field="seed", expected=0, received=1): ("seed", "0", "1", "--overwrite"),
     errors.OutputExists("runs/a"): ("runs/a", "--overwrite"),
     errors.OutputUnwritable("map.tif", "disk full"): ("map.tif", "disk full", "free space"),
-    errors.BackendUnavailable("mirrored", "one device", advice="Use single."): ("mirrored", "one device", "Use single."),
+    errors.BackendUnavailable("mirrored", "one device", advice="Use single."): (
+        "mirrored",
+        "one device",
+        "Use single.",
+    ),
 }
 
 
@@ -40,7 +53,9 @@ def test_sentence_says_what_is_needed(error: errors.GeodlError) -> None:
 
 
 def test_all_errors_share_one_base_and_are_public() -> None:
-    classes = {name for name, thing in inspect.getmembers(errors, inspect.isclass) if thing.__module__ == errors.__name__}
+    classes = {
+        name for name, thing in inspect.getmembers(errors, inspect.isclass) if thing.__module__ == errors.__name__
+    }
     assert classes == set(errors.__all__)
     assert all(issubclass(getattr(errors, name), errors.GeodlError) for name in errors.__all__)
 
