@@ -27,7 +27,7 @@ import geodl.models.blocks  # noqa: F401  registers the layers that a network in
 from geodl.contract import Contract
 from geodl.errors import BundleError, OutputUnwritable
 
-__all__ = ("Bundle", "is_bundle", "read_bundle", "replace_text", "write_bundle")
+__all__ = ("Bundle", "is_bundle", "read_bundle", "remove_bundle", "replace_text", "write_bundle")
 
 NETWORK = "network.keras"
 CONTRACT = "contract.json"
@@ -53,6 +53,12 @@ class Bundle:
 def is_bundle(folder: str | Path) -> bool:
     """Says whether `folder` holds a finished run: the network is written last."""
     return (Path(folder) / NETWORK).is_file()
+
+
+def remove_bundle(folder: str | Path) -> None:
+    """Removes a bundle's files, the network first; the folder and what else it holds stay."""
+    for name in (NETWORK, CONTRACT, MLM, RECIPE, METRICS, REPORT):
+        (Path(folder) / name).unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str) -> None:

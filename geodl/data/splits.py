@@ -59,8 +59,9 @@ def split_scenes(
             `group`: whole scenes whose names agree in what `pattern` captures.
             `feature`: labelled polygons, of each class; a class with a single one stays in training.
             `none`: nothing.
-            `auto`: by file where there are 5 that do not overlap, by feature where all labels are polygons, fewer than
-            500 and at least 2 of most classes, else by blocks, or by file where the scenes are too small for blocks.
+            `auto`: by group where there is a `pattern`; by file where there are 5 that do not overlap; by feature where
+            all labels are polygons, fewer than 500 and at least 2 of most classes; else by blocks, or by file where the
+            scenes are too small for blocks.
         seed: of the random choice.
         validation, test: shares held out, 0-1, of blocks, files, groups or polygons; at least one where not 0.
         folds, fold: k-fold cross-validation instead of `validation`: `fold`, from 0, is the one validated. The other
@@ -89,8 +90,8 @@ def split_scenes(
     rule = Rule(seed, validation, test, folds, fold)
     known: list[Features | None] = [None] * len(scenes) if features is None else list(features)
     if by == "auto":
-        by = _choose(scenes, known, rule)
-    if by == "none":
+        by = "group" if pattern else _choose(scenes, known, rule)
+    if by == "none" or not rule.holds_out:
         return [SceneSplit.whole(grid, "train") for _, grid in scenes]
     if by == "file":
         return _by_unit(scenes, _by_overlap(scenes), rule, by, class_area)

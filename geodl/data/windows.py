@@ -110,8 +110,8 @@ def intersects(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def subtract(window: Window, others: np.ndarray) -> list[Window]:
     """Returns disjoint windows that together hold the pixels of `window` that are in none of `others` (n, 4)."""
-    pieces = rectangles([window])
-    for other in np.asarray(others).reshape(-1, 4):
+    pieces, others = rectangles([window]), np.asarray(others).reshape(-1, 4)
+    for other in others[intersects(others, pieces)]:
         hit = intersects(pieces, other[None])
         cut = [part for piece in pieces[hit] for part in _cut(piece, other)]
         pieces = np.concatenate([pieces[~hit], np.array(cut, np.int64).reshape(-1, 4)])

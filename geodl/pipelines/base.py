@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from geodl.baselines import Baseline
-from geodl.bundle import is_bundle, read_bundle, write_bundle
+from geodl.bundle import is_bundle, read_bundle, remove_bundle, write_bundle
 from geodl.contract import Contract, ModelInput, ModelOutput
 from geodl.data.batches import Batches
 from geodl.data.samples import Samples
@@ -47,6 +47,7 @@ __all__ = (
     "StreamingMetrics",
     "Table",
     "complete_contract",
+    "initialise",
     "open_pipeline",
     "refuse_leakage",
     "train",
@@ -253,14 +254,17 @@ def train(
         refuse_leakage(parts)
         network = pipeline.network(parts)
         if settings.train.init:
-            parts = _initialise(network, parts, settings.train.init)
+            parts = initialise(network, parts, settings.train.init)
         contract = complete_contract(pipeline.name, parts, network)
         call = compile_network(network)
         validation = parts.validation
+        loss = pipeline.loss()
+        if overwrite:
+            _remove_run(folder)
         outcome = fit(
             network,
             lambda start: Batches(parts.train, batch_size=settings.train.batch_size, seed=settings.seed, start=start),
-            loss=pipeline.loss(),
+            loss=loss,
             config=settings.train,
             folder=folder,
             evaluate=None if validation is None else partial(_validate, pipeline, contract, call, validation),
@@ -294,16 +298,23 @@ def _prepare_output(folder: Path, overwrite: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-        if overwrite:
-            (folder / "network.keras").unlink(missing_ok=True)
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     except OSError as error:
         raise OutputUnwritable(folder, error.strerror or error) from error
     return folder
 
 
-def _initialise(network: keras.Model, parts: Parts, path: str) -> Parts:
-    """Starts from another bundle's weights, bands and classes mapped by name; tells what was taken over."""
+def _remove_run(folder: Path) -> None:
+    """Removes the run that is to be replaced: as late as can be, for the new one may yet turn out to be impossible."""
+    try:
+        remove_bundle(folder)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        (folder / "training.log").unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(folder, error.strerror or error) from error
+
+
+def initialise(network: keras.Model, parts: Parts, path: str) -> Parts:
+    """Starts from another bundle's weights, bands and classes mapped by name; a table tells what was taken over."""
     bundle = read_bundle(path)
     old = bundle.contract
     report = transfer(

@@ -13,10 +13,19 @@ import numpy as np
 
 from geodl.data.batches import Batches
 from geodl.inference.runtime import activation_bytes, compile_network
-from geodl.pipelines.base import Parts, Pipeline, Table, complete_contract, open_pipeline, refuse_leakage
+from geodl.pipelines.base import (
+    Parts,
+    Pipeline,
+    Table,
+    complete_contract,
+    initialise,
+    open_pipeline,
+    refuse_leakage,
+)
 from geodl.recipe import Recipe
 from geodl.training.compute import precision_scope
 from geodl.training.distribution import resolve, seed_everything
+from geodl.training.fit import compile_for_training
 
 __all__ = ("CheckReport", "check")
 
@@ -58,6 +67,9 @@ def check(
         parts = pipeline.samples()
         refuse_leakage(parts)
         network = pipeline.network(parts)
+        if recipe.train.init:
+            parts = initialise(network, parts, recipe.train.init)
+        compile_for_training(network, pipeline.loss(), recipe.train)
         contract = complete_contract(pipeline.name, parts, network)
         cost = _cost(pipeline, parts, network)
     margin = contract.input.dims[0].margin

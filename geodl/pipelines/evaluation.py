@@ -16,12 +16,16 @@ from geodl.contract import Contract
 from geodl.data.batches import in_order
 from geodl.data.samples import Samples
 from geodl.data.splits import Part
+from geodl.errors import OptionError
 from geodl.inference.runtime import compile_network
 
 if TYPE_CHECKING:
     from geodl.pipelines.base import Pipeline
 
 __all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
+
+_SOURCES = ("data.images", "data.labels", "data.dataset")
+"""Keys that say what data is scored; others of `data` say how it is read."""
 
 Call = Callable[[np.ndarray], np.ndarray]
 """Inputs (batch, …) → raw network outputs (batch, …), float32."""
@@ -98,8 +102,9 @@ def evaluate(
 
     Args:
         run: folder of the bundle.
-        overrides: dotted keys to values, over the bundle's recipe. Data given here is used whole, unless `data.split`
-            names a part; without it, the held-out part of the run's own data is scored.
+        overrides: dotted keys to values, over the bundle's recipe. Data given here (`data.images`, `data.labels` or
+            `data.dataset`) is used whole, unless `data.split` names a part; without any, the held-out part of the run's
+            own data is scored.
         baselines: also fit the pipeline's baselines on the run's training samples, and score them beside the network.
         json: file to write `{"pipeline", "metrics", "protocol"}` to.
 
@@ -109,17 +114,26 @@ def evaluate(
     Raises:
         BundleError: `run` is no bundle.
         RecipeError: an unknown key or a wrong value among the overrides.
+        OptionError: another split of the run's own data: what it holds out may have been trained on.
         GeodlError: data that does not fit the bundle's contract.
     """
     bundle = read_bundle(run)
-    changes = dict(overrides or {})
+    changes = _spread(overrides or {})
     named: Part | Literal["all"] | None = None
     if changes.get("data.split") in typing.get_args(Part):
         named = changes.pop("data.split")
     from geodl.pipelines.base import open_pipeline
 
+    other_data = any(key.startswith(_SOURCES) for key in changes)
+    split = next((key for key in changes if key.startswith("data.split")), None)
+    if split is not None and not other_data:
+        received = changes[split]
+        raise OptionError(
+            split, expected=f"data.split to be one of {', '.join(typing.get_args(Part))}", received=received
+        )
+    if other_data and "data.dataset" not in changes:
+        changes["data.dataset"] = None
     pipeline = open_pipeline(bundle.recipe, {"train.init": None, **changes})
-    other_data = any(key == "data" or key.startswith("data.") for key in changes)
     samples, part = pipeline.held_out(bundle.contract, named or ("all" if other_data else None))
     evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
     if baselines:
@@ -129,3 +143,11 @@ def evaluate(
     if json is not None:
         replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
     return evaluation
+
+
+def _spread(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a mapping given for `data` as dotted keys."""
+    changes = dict(overrides)
+    if isinstance(changes.get("data"), Mapping):
+        changes |= {f"data.{key}": value for key, value in changes.pop("data").items()}
+    return changes

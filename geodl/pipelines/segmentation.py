@@ -24,6 +24,7 @@ from geodl.data.samples import RegionSamples, Samples, Scene, SceneSamples, clas
 from geodl.data.source import Source, Window
 from geodl.data.splits import Part, SceneSplit, split_scenes
 from geodl.data.statistics import statistics
+from geodl.data.windows import rectangles, subtract
 from geodl.errors import BandMismatch, RecipeError
 from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
@@ -97,11 +98,7 @@ class Segmentation(Pipeline):
         if part is None:
             part = "test" if _has(scenes, "test") else "validation"
         if part == "train":
-            scenes = [
-                scene._replace(split=SceneSplit.whole(scene.source.grid, "test"))
-                for scene in scenes
-                if scene.split.trains
-            ]
+            scenes = [scene._replace(split=_as_scored(scene)) for scene in scenes if scene.split.trains]
         return _regions(scenes, "validation" if part == "validation" else "test"), part
 
     def network(self, parts: Parts) -> keras.Model:
@@ -224,8 +221,11 @@ class Segmentation(Pipeline):
     def _stem(self) -> int:
         """Returns the recipe's stem, or the coarsest that still resolves a typical labelled region."""
         stem = self.recipe.network.options.get("stem", "auto")
-        fitting = (size for size in (4, 2) if self._chord >= _CELLS * size)
-        return next(fitting, 1) if stem == "auto" else stem
+        if stem == "auto":
+            return next((size for size in (4, 2) if self._chord >= _CELLS * size), 1)
+        if type(stem) is not int or stem not in (1, 2, 4):
+            raise RecipeError("network.stem", f"expected auto, 1, 2 or 4. Received: {stem!r}.")
+        return stem
 
     def _split(self, sources: Sequence[Source], labels: Sequence[Labels], patch: int) -> list[SceneSplit]:
         """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""
@@ -252,6 +252,13 @@ def _as_test(split: SceneSplit) -> SceneSplit:
         return {"test": (*by_part.get("validation", ()), *by_part.get("test", ())), "train": by_part.get("train", ())}
 
     return SceneSplit(split.trains, moved(split.regions), split.excluded, moved(split.features), split.group, split.by)
+
+
+def _as_scored(scene: Scene) -> SceneSplit:
+    """Makes what a scene trains on its test part: all that no training window is kept off."""
+    grid, split = scene.source.grid, scene.split
+    trained = tuple(subtract(grid.window, rectangles(split.excluded)))
+    return SceneSplit(False, {"test": trained}, features={"test": split.features.get("train", ())}, by=split.by)
 
 
 def _open_all(pairs: Sequence[tuple[str, Any, str]], bands: Sequence[str] | None) -> list[Source]:
@@ -286,9 +293,9 @@ def _regions(scenes: Sequence[Scene], part: Part) -> RegionSamples:
 
 
 def _free_value(classes: Sequence[ClassInfo]) -> int:
-    """Returns the nodata value of the map: 255, or the greatest value that is no class."""
+    """Returns the nodata value of the map: 255, or the greatest value that is no class; 65535 where all are."""
     used = {info.value for info in classes}
-    return next(value for value in range(255, -1, -1) if value not in used)
+    return next((value for value in range(255, -1, -1) if value not in used), 65535)
 
 
 def _scene_table(scenes: Sequence[Scene]) -> Table:

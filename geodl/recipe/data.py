@@ -30,8 +30,8 @@ class Split(Section):
     """How data is cut into training, validation and test parts."""
 
     by: Literal["auto", "blocks", "file", "group", "feature", "none"] = "auto"
-    """Blocks of pixels, whole files, groups of files by `pattern`, or single polygons (`feature`); auto: by file from
-    five scenes on, else blocks."""
+    """Blocks of pixels, whole files, groups of files by `pattern`, or single polygons (`feature`); auto: by group where
+    there is a `pattern`, by file from five scenes on, by polygon where these are few, else blocks."""
     validation: float = Field(default=0.2, ge=0, lt=1)
     """Fraction held out to choose the best epoch."""
     test: float = Field(default=0.0, ge=0, lt=1)
@@ -153,6 +153,22 @@ class Data(Section):
     def _int_values(cls, classes: Any) -> Any:
         if isinstance(classes, dict):
             return {int(k) if isinstance(k, str) and k.isdecimal() else k: name for k, name in classes.items()}
+        return classes
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct_classes(cls, classes: Any) -> Any:
+        if classes == "auto":
+            return classes
+        if isinstance(classes, dict):
+            values, names = list(classes), list(classes.values())
+        else:
+            values = [entry.value if isinstance(entry, ClassEntry) else k for k, entry in enumerate(classes)]
+            names = [entry.name if isinstance(entry, ClassEntry) else entry for entry in classes]
+        if not values or not all(0 <= value <= 255 for value in values):
+            raise ValueError(f"expected 'auto' or at least one class, with values from 0 to 255. Received: {values}.")
+        if len(set(values)) < len(values) or len(set(names)) < len(names):
+            raise ValueError(f"expected different values and different names. Received: {values} and {names}.")
         return classes
 
     @field_validator("patch")

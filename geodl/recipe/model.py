@@ -32,7 +32,7 @@ class Recipe(Section):
 
     pipeline: str
     """Name of the pipeline."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of everything random: split, samples, augmentation, first weights."""
     data: Data = Data()
     network: Network = Network()

@@ -25,7 +25,7 @@ from geodl.training.weights import network_identity, put_back
 if TYPE_CHECKING:
     from geodl.recipe import Train
 
-__all__ = ("fit", "is_unfinished")
+__all__ = ("compile_for_training", "fit", "is_unfinished")
 
 _CHECKPOINTS = "checkpoints"
 
@@ -97,7 +97,7 @@ def fit(
     except OSError as error:
         raise OutputUnwritable(folder, error.strerror or error) from error
     extra = [*callbacks, *_tensorboard(folder, config)]
-    _compile(model, loss, config)
+    compile_for_training(model, loss, config)
     identity = {**(identity or {}), **network_identity(model)}
     store = Checkpoints(folder / _CHECKPOINTS, keep=config.checkpoint.keep)
     found = store.latest()
@@ -190,7 +190,12 @@ def _walk(
         display.note(f"Ends at step {history.step} of {total}; {history.executed} steps were done now.")
 
 
-def _compile(model: keras.Model, loss: keras.losses.Loss, config: Train) -> None:
+def compile_for_training(model: keras.Model, loss: keras.losses.Loss, config: Train) -> None:
+    """Gives a network the optimiser and the schedule of a recipe's `train` section, as `fit` does before its first step.
+
+    Raises:
+        RecipeError: no such optimiser, schedule or option.
+    """
     settings, schedule = config.optimizer, config.schedule
     learning_rate = build_schedule(
         schedule.name,
