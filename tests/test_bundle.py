@@ -11,7 +11,7 @@ import numpy as np
 import pystac
 import pytest
 
-from geodl.bundle import is_bundle, read_bundle, replace_text, write_bundle
+from geodl.bundle import is_bundle, read_bundle, remove_bundle, replace_text, write_bundle
 from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
 from geodl.errors import BundleError, ContractError, OutputUnwritable
 from geodl.models import UNet
@@ -116,3 +116,10 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     replace_text(target, "new")
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.json", "file"]
     assert target.read_text() == "new"
+
+
+def test_a_bundle_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
+    for name in ("network.keras", "contract.json", "mlm.json", "recipe.yaml", "metrics.json", "log.csv"):
+        (tmp_path / name).touch()
+    remove_bundle(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]

@@ -109,12 +109,15 @@ def _stack(samples: list[Batch]) -> Batch:
     return x, y, weight
 
 
-def in_order(samples: Samples, batch_size: int) -> Iterator[tuple[np.ndarray, Any, Any, np.ndarray]]:
+def in_order(
+    samples: Samples, batch_size: int, *, most: int = 1 << 22
+) -> Iterator[tuple[np.ndarray, Any, Any, np.ndarray]]:
     """Walks over all samples once, for evaluation; a batch holds consecutive samples of one shape.
 
     Args:
         samples: read in their order, each with its own fixed generator.
         batch_size: most samples in a batch.
+        most: most values of `x` in a batch of more than one sample, so that memory does not grow with large windows.
 
     Yields:
         Indices of shape (batch,); `x`, `y` and `weight` with the batch axis first, the weights as they are.
@@ -124,7 +127,8 @@ def in_order(samples: Samples, batch_size: int) -> Iterator[tuple[np.ndarray, An
         held: list[tuple[int, Batch]] = []
         for item in alike:
             held.append(item)
-            if len(held) == batch_size:
+            values = sum(array.size for array in keras.tree.flatten(item[1][0]))
+            if len(held) == batch_size or (len(held) + 1) * values > most:
                 yield np.array([k for k, _ in held]), *_stack([sample for _, sample in held])
                 held = []
         if held:

@@ -278,16 +278,17 @@ class RegionSamples:
 
         Returns:
             `x` float32 (height, width, band), not-a-number where invalid; `y` int32 (height, width), class indices, -1
-            where unlabelled, invalid or context; `weight` float32 (height, width), 0 or 1. The weights may all be 0.
+            where unlabelled or invalid; `weight` float32 (height, width), 1 where labelled, 0 in the context, whose
+            labels only tell where boundaries are. The weights may all be 0.
         """
         scene, window = self._windows[index]
         seen = expand(window, self._margin, scene.source.grid.shape)
-        x, labels = _read(scene, seen)
-        y = np.full_like(labels, IGNORE)
+        x, y = _read(scene, seen)
+        weight = np.zeros(y.shape, np.float32)
         row, col = window.row_off - seen.row_off, window.col_off - seen.col_off
         inside = (slice(row, row + window.height), slice(col, col + window.width))
-        y[inside] = labels[inside]
-        return x, y, (y != IGNORE).astype(np.float32)
+        weight[inside] = y[inside] != IGNORE
+        return x, y, weight
 
     def place(self, index: int) -> Place:
         """Returns where the window lies, without its context; see `Samples`."""

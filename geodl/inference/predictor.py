@@ -288,7 +288,15 @@ def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
         return [(source, target / f"{open_source(source).name}.tif" if target.is_dir() else target)]
     if target.suffix.lower() in (".tif", ".tiff"):
         raise OptionError("target", expected="a folder, for the maps of several scenes", received=os.fspath(target))
-    return [(spec, target / f"{name}.tif") for name, spec in find_rasters(source)]
+    jobs = [(spec, target / f"{name}.tif") for name, spec in find_rasters(source)]
+    names = {path.name for _, path in jobs}
+    for extra in ("probabilities", "confidence", "entropy"):
+        for _, path in jobs:
+            if path.with_suffix(f".{extra}.tif").name in names:
+                raise OptionError(
+                    "source", expected="scenes, without layers of maps among them", received=f"{path.stem}.{extra}.tif"
+                )
+    return jobs
 
 
 def _refuse_own_source(source: Source, targets: Sequence[Path]) -> None:

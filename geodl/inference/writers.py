@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
@@ -88,6 +89,7 @@ class MapWriter:
         self.paths = tuple(layer_path(target, layer, main=k == 0) for k, layer in enumerate(layers))
         self._layers, self._grid, self._target, self._tags = layers, grid, target, tags or {}
         self._files: list[IO[bytes]] = []
+        self._made: list[Path] = []
         for path in self.paths:
             if path.is_dir():
                 raise OutputUnwritable(path, "it is a folder")
@@ -96,6 +98,7 @@ class MapWriter:
 
     def __enter__(self) -> Self:
         try:
+            self._made = [folder for folder in self._target.parents if not folder.exists()]
             self._target.parent.mkdir(parents=True, exist_ok=True)
             _remove_stale(self._target)
             prefix = f"{_prefix(self._target)}{os.getpid()}-"
@@ -188,6 +191,9 @@ class MapWriter:
                 continue  # What it still held back belongs to a map that is given up.
         if hasattr(self, "_folder"):
             shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # There is something in them where a map was made.
+            for folder in self._made:
+                folder.rmdir()
 
 
 def _raw_vrt(layer: Layer, grid: Grid) -> str:

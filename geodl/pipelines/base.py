@@ -290,12 +290,12 @@ def _places(samples: Samples) -> Any:
 
 
 def _prepare_output(folder: Path, overwrite: bool) -> Path:
-    """Makes the folder of a run; refuses one that holds a finished run or cannot be written."""
+    """Refuses a folder that holds a finished run or cannot be written; makes none, as there may be no run yet."""
     if is_bundle(folder) and not is_unfinished(folder) and not overwrite:
         raise OutputExists(folder)
-    probe = folder / f".writable-{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        probe = there / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -26,6 +26,7 @@ from geodl.data.splits import Part, SceneSplit, split_scenes
 from geodl.data.statistics import statistics
 from geodl.data.windows import rectangles, subtract
 from geodl.errors import BandMismatch, RecipeError
+from geodl.inference.fitting import fit_source
 from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
 from geodl.pipelines.base import Parts, Pipeline, Table
@@ -87,8 +88,10 @@ class Segmentation(Pipeline):
     def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
         """Opens scenes as a trained network's contract asks; see `Pipeline.held_out`."""
         classes = contract.output.classes
+        official = self.recipe.data.dataset is not None and part == "test"
+        part = "all" if official else part
         pairs = self._pairs("test" if part == "all" else "train")
-        sources = _open_all(pairs, [band.name for band in contract.input.bands])
+        sources = [fit_source(open_raster(spec, name=name), contract, any_resolution=True) for name, spec, _ in pairs]
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
         if part == "all":
             splits = [SceneSplit.whole(source.grid, "test") for source in sources]
@@ -99,7 +102,7 @@ class Segmentation(Pipeline):
             part = "test" if _has(scenes, "test") else "validation"
         if part == "train":
             scenes = [scene._replace(split=_as_scored(scene)) for scene in scenes if scene.split.trains]
-        return _regions(scenes, "validation" if part == "validation" else "test"), part
+        return _regions(scenes, "validation" if part == "validation" else "test"), "test" if official else part
 
     def network(self, parts: Parts) -> keras.Model:
         """Builds the U-Net; what the recipe leaves `auto` follows from the size of the labelled regions."""

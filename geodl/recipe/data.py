@@ -37,7 +37,7 @@ class Split(Section):
     test: float = Field(default=0.0, ge=0, lt=1)
     """Fraction that is only reported."""
     folds: int | None = Field(default=None, ge=2)
-    """Number of cross-validation folds; takes the place of `validation`."""
+    """Number of cross-validation folds; where a `fold` is named, they take the place of `validation`."""
     fold: int | None = Field(default=None, ge=0)
     """Fold that is held out, from 0; alone it means one of 5."""
     block: int | None = Field(default=None, ge=1)

@@ -169,3 +169,11 @@ def test_in_order_gives_each_sample_once_in_batches_of_one_shape() -> None:
     for indices, x, y, weight in batches:
         for k, *found in zip(indices, x, y, weight):
             assert equal(tuple(found), samples.read(int(k), np.random.default_rng()))
+
+
+def test_in_order_bounds_the_values_of_a_batch() -> None:
+    regions = tuple(Window(0, 8 * k, 8, 8) for k in range(4))
+    samples = RegionSamples([scene((50, 60), regions)], part="test")
+    sizes = [len(indices) for indices, *_ in in_order(samples, 4, most=3 * 8 * 8 * 2)]
+    assert sizes == [3, 1]
+    assert [len(indices) for indices, *_ in in_order(samples, 4, most=1)] == [1, 1, 1, 1]

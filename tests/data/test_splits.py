@@ -28,8 +28,9 @@ def test_none_trains_on_everything() -> None:
     assert split_scenes(chips(3), patch=32, by="none") == [SceneSplit()] * 3
 
 
-def test_auto_without_anything_held_out_is_none() -> None:
-    assert split_scenes(chips(9), patch=32, validation=0.0) == [SceneSplit()] * 9
+@pytest.mark.parametrize("by", ["auto", "blocks", "file", "feature"])
+def test_without_anything_held_out_it_is_none(by: Any) -> None:
+    assert split_scenes(chips(9), patch=32, by=by, validation=0.0) == [SceneSplit()] * 9
 
 
 def test_a_whole_scene_can_be_evaluated() -> None:
@@ -92,6 +93,12 @@ def test_too_few_files_are_refused() -> None:
 
 
 # By group
+
+
+def test_auto_with_a_pattern_is_by_group() -> None:
+    named = split_scenes(chips(20), patch=32, pattern=r"chip_(\d)")
+    assert named == split_scenes(chips(20), patch=32, by="group", pattern=r"chip_(\d)")
+    assert {split.by for split in named} == {"group"}
 
 
 def test_parents_of_map_tiles_are_groups(real_data: Path) -> None:

@@ -88,7 +88,7 @@ def test_existing_maps_are_replaced_only_on_demand(tmp_path: Path) -> None:
 def test_a_map_given_up_leaves_nothing(tmp_path: Path) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
-        MapWriter(tmp_path / "map.tif", PRODUCTS.layers, Grid(UTM, TRANSFORM, 4, 4)) as writer,
+        MapWriter(tmp_path / "new/folder/map.tif", PRODUCTS.layers, Grid(UTM, TRANSFORM, 4, 4)) as writer,
     ):
         writer.write(0, 0, PRODUCTS(np.zeros((2, 2, 3), np.float32), np.ones((2, 2), bool)))
         raise KeyboardInterrupt

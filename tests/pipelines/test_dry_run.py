@@ -10,7 +10,7 @@ import rasterio
 
 import geodl
 from geodl.data.simulate.scenes import simulate_scene, write_scene
-from geodl.errors import EmptyDataset
+from geodl.errors import BundleError, EmptyDataset, GeodlError, RecipeError
 
 
 def test_tables_tell_files_classes_split_and_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,3 +41,26 @@ def test_tables_tell_files_classes_split_and_cost(tmp_path: Path, monkeypatch: p
 def test_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmptyDataset, match="an empty folder"):
         geodl.check("segmentation", {"data.images": str(tmp_path), "data.labels": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error", "sentence"),
+    [
+        ({"loss": "dicee"}, RecipeError, r"loss\.name.*'dice'"),
+        ({"train.optimizer.name": "adamww"}, RecipeError, r"train\.optimizer\.name.*'adamw'"),
+        ({"train.init": "."}, BundleError, "No network.keras"),
+    ],
+)
+def test_what_training_would_refuse_is_refused(
+    tmp_path: Path, mistake: dict[str, str], error: type[GeodlError], sentence: str
+) -> None:
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    for seed in range(2):
+        write_scene(
+            simulate_scene(seed, height=64, width=64), tmp_path / f"images/{seed}.tif", tmp_path / f"labels/{seed}.tif"
+        )
+    settings = {"data.images": str(tmp_path / "images"), "data.labels": str(tmp_path / "labels"), "data.patch": 32}
+    small = {"network.stem": 1, "network.width": 4, "network.depth": 1, "train.batch_size": 2, "data.split.by": "file"}
+    with pytest.raises(error, match=sentence):
+        geodl.check("segmentation", {**settings, **small, **mistake})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, jaccard_score
 
 import geodl
 from geodl.data.simulate.scenes import simulate_scene, write_scene
+from geodl.errors import OptionError, UnitMismatch
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,37 @@ def test_a_part_can_be_named(run: Path) -> None:
     evaluation = geodl.evaluate(run, {"data.split": "train"})
     assert evaluation.protocol["part"] == "train"
     assert len(evaluation.protocol["scenes"]) == 4
+
+
+def test_a_part_can_be_named_in_a_mapping(run: Path) -> None:
+    assert geodl.evaluate(run, {"data": {"split": "train"}}).protocol["part"] == "train"
+
+
+def test_how_the_runs_own_data_is_read_does_not_make_it_other_data(run: Path) -> None:
+    evaluation = geodl.evaluate(run, {"data.ignore_label": 254})
+    assert evaluation.protocol["part"] == "validation"
+    assert len(evaluation.protocol["scenes"]) == 1
+
+
+@pytest.mark.parametrize("split", [{"data.split.fold": 1}, {"data.split": {"by": "none"}}])
+def test_another_split_of_the_runs_own_data_is_refused(run: Path, split: dict[str, object]) -> None:
+    with pytest.raises(OptionError, match=r"data\.split to be one of train, validation, test"):
+        geodl.evaluate(run, split)
+
+
+def test_given_files_go_before_the_data_set_of_the_run(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    recipe = tmp_path / "run/recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("dataset: null", "dataset: simulated-landcover"))
+    folder = run.parent
+    other = {"data.images": str(folder / "other_images"), "data.labels": str(folder / "other_labels")}
+    assert geodl.evaluate(tmp_path / "run", other).protocol["scenes"] == ["5"]
+
+
+def test_data_of_another_unit_is_refused(run: Path, tmp_path: Path) -> None:
+    shutil.copy(run.parent / "other_images/5.tif", tmp_path / "5.tif")
+    with rasterio.open(tmp_path / "5.tif", "r+") as scene:
+        scene.units = ["percent"] * scene.count
+    other = {"data.images": str(tmp_path / "5.tif"), "data.labels": str(run.parent / "other_labels/5.tif")}
+    with pytest.raises(UnitMismatch, match="percent"):
+        geodl.evaluate(run, other)

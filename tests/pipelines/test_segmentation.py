@@ -11,9 +11,13 @@ import rasterio
 
 import geodl
 from geodl.contract import ClassInfo
+from geodl.data.samples import Scene
 from geodl.data.simulate.scenes import simulate_scene, write_scene
-from geodl.errors import BandMismatch, LabelsOutOfRange, RecipeError
-from geodl.pipelines.segmentation import _free_value
+from geodl.data.source import Window
+from geodl.data.splits import SceneSplit
+from geodl.errors import BandMismatch, LabelsOutOfRange, OutputUnwritable, PairingError, RecipeError
+from geodl.pipelines.segmentation import _as_scored, _free_value
+from tests.data.fakes import FakeLabels, FakeSource
 from tests.pipeline_case import PipelineCase
 
 
@@ -64,6 +68,15 @@ class TestSegmentation(PipelineCase):
             geodl.load(run[0].path).predict_file(tmp_path / "rgb.tif", tmp_path / "map.tif")
         assert not (tmp_path / "map.tif").exists()
 
+    def test_run_is_kept_where_the_one_to_replace_it_cannot_be_made(self, run: Any, tmp_path: Path) -> None:
+        before = {path.name: path.stat().st_mtime_ns for path in run[0].path.iterdir()}
+        write(tmp_path, 0, "stranger")
+        (tmp_path / "labels/stranger.tif").rename(tmp_path / "labels/other.tif")
+        settings = {**run[1], "data.images": str(tmp_path / "images"), "data.labels": str(tmp_path / "labels")}
+        with pytest.raises(PairingError):
+            geodl.train("segmentation", {**settings, "data.match": "stem"}, output=run[0].path, overwrite=True)
+        assert {path.name: path.stat().st_mtime_ns for path in run[0].path.iterdir()} == before
+
     def test_fine_tuning_keeps_the_weights_of_the_same_bands(self, run: Any, tmp_path: Path) -> None:
         settings = {
             **run[1],
@@ -87,7 +100,16 @@ def test_labels_that_are_no_class_are_named(tmp_path: Path) -> None:
         "data.classes": {1: "water", 2: "forest"},
     }
     with pytest.raises(LabelsOutOfRange, match=r"Expected 1 \(water\), 2 \(forest\)"):
-        geodl.train("segmentation", settings, output=tmp_path / "run")
+        geodl.train("segmentation", settings, output=tmp_path / "new/run")
+    assert not (tmp_path / "new").exists()
+
+
+def test_output_that_cannot_be_written_is_named_first(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    empty = {"data.images": str(tmp_path), "data.labels": str(tmp_path)}
+    for output in ("file", "file/run", "file/runs/run"):
+        with pytest.raises(OutputUnwritable, match="file"):
+            geodl.train("segmentation", empty, output=tmp_path / output)
 
 
 def test_missing_images_are_asked_for(tmp_path: Path) -> None:
@@ -105,3 +127,29 @@ def test_unknown_network_option_is_named(tmp_path: Path) -> None:
 
 def test_nodata_of_the_map_is_no_class() -> None:
     assert _free_value([ClassInfo(255, "a", "#000000"), ClassInfo(0, "b", "#000000")]) == 254
+    every = [ClassInfo(value, str(value), "#000000") for value in range(256)]
+    assert _free_value(every) == 65535
+
+
+def test_train_part_is_all_that_no_training_window_is_kept_off() -> None:
+    labels = FakeLabels(np.zeros((40, 60), np.int32))
+    split = SceneSplit(
+        regions={"test": (Window(20, 10, 10, 10),)}, excluded=(Window(16, 6, 18, 18),), features={"train": (0, 2)}
+    )
+    scored = _as_scored(Scene(FakeSource(np.zeros((40, 60, 1), np.float32)), labels, split))
+    counts = np.zeros((40, 60), int)
+    for window in scored.regions["test"]:
+        counts[window.toslices()] += 1
+    expected = np.ones((40, 60), int)
+    expected[6:24, 16:34] = 0
+    np.testing.assert_array_equal(counts, expected)
+    assert scored.features == {"test": (0, 2)} and not scored.trains
+
+
+@pytest.mark.parametrize("stem", ["two", 3, None, 2.0])
+def test_impossible_stem_is_named(tmp_path: Path, stem: object) -> None:
+    for seed in range(5):
+        write(tmp_path, seed, f"scene_{seed}")
+    settings = {"data.images": str(tmp_path / "images"), "data.labels": str(tmp_path / "labels")}
+    with pytest.raises(RecipeError, match=r"network\.stem: expected auto, 1, 2 or 4\. Received"):
+        geodl.check("segmentation", {**settings, "network.stem": stem})

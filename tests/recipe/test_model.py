@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from geodl.errors import RecipeError
 from geodl.recipe import Augment, ClassEntry, Network, Recipe, load_recipe
 
 _BASE = {"pipeline": "segmentation"}
@@ -44,6 +45,22 @@ def test_classes_may_be_given_in_three_ways() -> None:
     assert classes({0: "land", 1: "water"}) == {0: "land", 1: "water"}
     assert classes([{"value": 1, "name": "water"}]) == [ClassEntry(value=1, name="water")]
     assert load_recipe(_BASE, {"data.classes.3": "water"}).data.classes == {3: "water"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"data.classes": {300: "water"}}, "values from 0 to 255"),
+        ({"data.classes": {-1: "water"}}, "values from 0 to 255"),
+        ({"data.classes": []}, "at least one class"),
+        ({"data.classes": ["water", "water"]}, "different names"),
+        ({"data.classes": [{"value": 1, "name": "a"}, {"value": 1, "name": "b"}]}, "different values"),
+        ({"seed": 2**32}, "at most 4294967295"),
+    ],
+)
+def test_impossible_values_are_named(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe(_BASE, change)
 
 
 @pytest.mark.parametrize("nothing", [None, False])
