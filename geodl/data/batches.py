@@ -62,6 +62,14 @@ class Batches(keras.utils.PyDataset):
         """None: there is no last batch."""
         return None
 
+    def close(self) -> None:
+        """Ends the threads that read ahead; batches are then read when they are asked for."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            self._pending.clear()
+        if pool is not None:
+            pool.shutdown(wait=False)
+
     def __getitem__(self, index: int) -> Batch:
         """Returns the batch of global step `start + index`.
 
@@ -70,19 +78,18 @@ class Batches(keras.utils.PyDataset):
             elements is 1: Keras divides a loss by the number of elements, and so takes the mean over valid ones,
             however the batch is shared among devices. A batch without any valid element keeps its zeros.
         """
-        if self._pool is None:
-            return self._batch(self.start + index)
         with self._lock:
-            in_turn = index == self._next
+            pool, in_turn = self._pool, index == self._next
             self._next = index + 1
-            wanted = range(index, index + 1 + (self._ahead if in_turn else 0))
-            for k in self._pending.keys() - set(wanted):
-                self._pending.pop(k).cancel()
-            for k in wanted:
-                if k not in self._pending:
-                    self._pending[k] = self._pool.submit(self._batch, self.start + k)
-            batch = self._pending.pop(index)
-        return batch.result()
+            if pool is not None:
+                wanted = range(index, index + 1 + (self._ahead if in_turn else 0))
+                for k in self._pending.keys() - set(wanted):
+                    self._pending.pop(k).cancel()
+                for k in wanted:
+                    if k not in self._pending:
+                        self._pending[k] = pool.submit(self._batch, self.start + k)
+                batch = self._pending.pop(index)
+        return self._batch(self.start + index) if pool is None else batch.result()
 
     def _batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, _READ, step])

@@ -99,7 +99,7 @@ def check(
 def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple[str, str], ...]:
     """Times one batch's forward pass (the better of two) and counts a training step as three of them (Kaplan 2020, 2.1)."""
     config = pipeline.recipe.train
-    x = Batches(parts.train, batch_size=config.batch_size, seed=pipeline.recipe.seed)[0][0]
+    x = Batches(parts.train, batch_size=config.batch_size, seed=pipeline.recipe.seed, workers=0)[0][0]
     call = compile_network(network)
     seconds = []
     for _ in range(3):

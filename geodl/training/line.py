@@ -44,7 +44,7 @@ class Feed(keras.utils.PyDataset):
     data set's own out again.
 
     Args:
-        dataset: item k is a batch, a pure function of k.
+        dataset: item k is a batch, a pure function of k; its `close()`, if it has one, is called in the end.
         steps: number of its items that there are; what Keras reads ahead beyond them is the last one again.
     """
 
@@ -72,6 +72,9 @@ class Feed(keras.utils.PyDataset):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        close = getattr(self._dataset, "close", None)
+        if close is not None:
+            close()
         if self._failure and isinstance(error, Exception) and not isinstance(error, GeodlError):
             raise self._failure from None
 

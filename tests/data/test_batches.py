@@ -177,3 +177,14 @@ def test_in_order_bounds_the_values_of_a_batch() -> None:
     sizes = [len(indices) for indices, *_ in in_order(samples, 4, most=3 * 8 * 8 * 2)]
     assert sizes == [3, 1]
     assert [len(indices) for indices, *_ in in_order(samples, 4, most=1)] == [1, 1, 1, 1]
+
+
+def test_closed_batches_are_the_same_and_leave_no_thread() -> None:
+    samples = SceneSamples([scene((50, 60))], patch=16)
+    open_batches, closed = (Batches(samples, batch_size=2, seed=3) for _ in range(2))
+    first = closed[0]
+    closed.close()
+    assert equal(first, open_batches[0])
+    assert equal(closed[1], open_batches[1])
+    assert closed._pool is None
+    open_batches.close()

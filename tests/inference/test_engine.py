@@ -239,4 +239,4 @@ def test_what_fails_in_any_stage_stops_all_and_surfaces(stage: str, error: BaseE
             tiling=cut((200, 200), 32, 8, None),
         )
     assert len(source.windows) < 20
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("geodl-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("geodl-read", "geodl-write"))]
