@@ -54,7 +54,7 @@ class ClassProducts:
 
     def __init__(self, output: ModelOutput, extras: Sequence[str]) -> None:
         self._values = np.array([c.value for c in output.classes])
-        nodata = _free_value(output)
+        nodata = free_value(output.classes) if output.nodata is None else int(output.nodata)
         dtype = "uint8" if max(nodata, *self._values) <= 255 else "uint16"
         self._values = self._values.astype(dtype)
         available = {
@@ -116,11 +116,9 @@ def _entropy(p: np.ndarray) -> np.ndarray:
     return np.abs((p * logs).sum(-1, keepdims=True)) / np.log(max(p.shape[-1], 2))
 
 
-def _free_value(output: ModelOutput) -> int:
-    """The nodata value of a class map: the contract's, else the largest that is no class."""
-    if output.nodata is not None:
-        return int(output.nodata)
-    taken = {c.value for c in output.classes}
+def free_value(classes: Sequence[ClassInfo]) -> int:
+    """Returns the nodata value of a map: 255, or the greatest value below that is no class; 65535 where all are."""
+    taken = {c.value for c in classes}
     return next((value for value in range(255, -1, -1) if value not in taken), 65535)
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from geodl.errors import RecipeError
 
 if TYPE_CHECKING:
-    from geodl.pipelines.base import Pipeline, train
+    from geodl.pipelines.base import train
     from geodl.pipelines.demos import demo
     from geodl.pipelines.dry_run import check
     from geodl.pipelines.evaluation import evaluate
+    from geodl.pipelines.task import Pipeline
 
 __all__ = ("check", "demo", "evaluate", "find", "names", "train")
 

@@ -1,38 +1,34 @@
 """The walk, once: samples → batches → network → fit → scores → bundle.
 
-A pipeline answers six questions (`Pipeline`'s abstract methods) and stops; everything that tasks share is here.
+A pipeline answers six questions (`geodl.pipelines.task.Pipeline`) and stops; the way from one to the next is here.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any
 
 import keras
-import numpy as np
 
-from geodl.baselines import Baseline
 from geodl.bundle import is_bundle, read_bundle, remove_bundle, write_bundle
-from geodl.contract import Contract, ModelInput, ModelOutput
+from geodl.contract import Contract
 from geodl.data.batches import Batches
 from geodl.data.samples import Samples
-from geodl.data.splits import Part, check_leakage
+from geodl.data.splits import check_leakage
 from geodl.errors import OutputExists, OutputUnwritable
 from geodl.inference.predictor import Predictor
 from geodl.inference.runtime import compile_network
 from geodl.models.receptive import receptive_margin, total_stride
-from geodl.pipelines import find
 from geodl.pipelines.evaluation import Call, Evaluation, evaluate_baselines, evaluate_samples
-from geodl.recipe import Recipe, load_recipe
+from geodl.pipelines.task import Parts, Pipeline, Table, open_pipeline
+from geodl.recipe import Recipe
 from geodl.report.figures import learning_curves, to_png
 from geodl.report.html import Report, environment, to_html
 from geodl.training.compute import precision_scope
@@ -40,114 +36,7 @@ from geodl.training.distribution import resolve, seed_everything
 from geodl.training.fit import fit, is_unfinished
 from geodl.training.transfer import transfer
 
-__all__ = (
-    "Parts",
-    "Pipeline",
-    "Run",
-    "StreamingMetrics",
-    "Table",
-    "complete_contract",
-    "initialise",
-    "open_pipeline",
-    "refuse_leakage",
-    "train",
-)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A titled table for the terminal and the report."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a pipeline learns from and is measured on."""
-
-    train: Samples
-    validation: Samples | None
-    """Chooses the best epoch; None: the last epoch is kept."""
-    test: Samples | None
-    """Is only reported."""
-    input: ModelInput
-    """What a network for these samples eats; margins and lattice are filled in once there is a network."""
-    output: ModelOutput
-    mean: np.ndarray
-    """Training mean per band, shape (band,), in physical units."""
-    std: np.ndarray
-    """Training standard deviation per band, shape (band,)."""
-    tables: tuple[Table, ...] = ()
-    """What was found: files, classes, split."""
-
-
-class StreamingMetrics(Protocol):
-    """Metrics over a data set, one batch at a time."""
-
-    def update(self, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> None:
-        """Adds a batch: truth, raw network outputs and weights (0 = not counted)."""
-
-    def result(self) -> dict[str, float]:
-        """Returns all metrics of what was added so far."""
-
-    def details(self) -> dict[str, Any]:
-        """Returns what stands behind them, JSON-serialisable."""
-
-
-class Pipeline(ABC):
-    """One task. Subclasses answer the six questions; an instance belongs to one recipe."""
-
-    name: ClassVar[str]
-    recipe_model: ClassVar[type[Recipe]] = Recipe
-    """Class of its recipes: `Recipe`, or a subclass with further keys."""
-    monitor: ClassVar[str]
-    """Metric that chooses the best epoch."""
-    mode: ClassVar[Literal["max", "min"]]
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-
-    @abstractmethod
-    def samples(self) -> Parts:
-        """Which samples? Opens the recipe's data, splits it, and says what a network for it eats and gives."""
-
-    @abstractmethod
-    def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
-        """Which samples is a trained network scored on?
-
-        Args:
-            contract: of the network; bands and classes are matched to it.
-            part: of the recipe's split; `all`: all the data, whole; None: what training reported on.
-
-        Returns:
-            The samples and the name of the part.
-        """
-
-    @abstractmethod
-    def network(self, parts: Parts) -> keras.Model:
-        """Which network?"""
-
-    @abstractmethod
-    def loss(self) -> keras.losses.Loss:
-        """Which loss?"""
-
-    @abstractmethod
-    def metrics(self, output: ModelOutput) -> StreamingMetrics:
-        """Which metrics?"""
-
-    @abstractmethod
-    def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
-        """Which baselines to beat?"""
-
-    def protocol(self) -> dict[str, Any]:
-        """Returns how the metrics are computed, for the reader of a figure."""
-        return {}
-
-    def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
-        """Draws what this task is looked at by, for the report: caption → PNG."""
-        return {}
+__all__ = ("Run", "complete_contract", "initialise", "refuse_leakage", "train")
 
 
 @dataclass(frozen=True)
@@ -168,29 +57,6 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """Metrics on the held-out part; empty without one."""
         return self.evaluation.metrics if self.evaluation else {}
-
-
-def open_pipeline(
-    recipe: str | Path | Mapping[str, Any] | Recipe,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    fold: int | None = None,
-) -> Pipeline:
-    """Reads a recipe and returns its pipeline.
-
-    Args:
-        recipe: name of a shipped recipe, path of a YAML file, mapping, or `Recipe`.
-        overrides: dotted keys to values, over the recipe's.
-        fold: which fold of `data.split.folds` is held out, from 0; of 5 where the recipe names no number.
-
-    Raises:
-        RecipeError: an unknown key or pipeline, a wrong type, a value out of range, a missing file.
-    """
-    changes = dict(overrides or {})
-    if fold is not None:
-        changes["data.split.fold"] = fold
-    loaded = load_recipe(recipe, changes, model=lambda name: find(name).recipe_model)
-    return find(loaded.pipeline)(loaded)
 
 
 def complete_contract(name: str, parts: Parts, network: keras.Model) -> Contract:
@@ -348,7 +214,7 @@ def _report(
         Report(
             title=f"geodl {pipeline.name}",
             contract=contract,
-            command=shlex.join(["geodl", "train", "recipe.yaml"]),
+            command="geodl train recipe.yaml",
             tables=parts.tables,
             metrics=evaluation.metrics if evaluation else {},
             baselines={name: baseline.metrics for name, baseline in evaluation.baselines.items()} if evaluation else {},

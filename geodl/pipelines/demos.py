@@ -70,19 +70,19 @@ def _segmentation(folder: Path, overwrite: bool, progress: bool) -> DemoResult:
     run.predictor.predict_file(scene, target, confidence=True, overwrite=overwrite)
     unseen = {"data.images": str(scene), "data.labels": str(truth)}
     evaluation = evaluate(run.path, unseen, baselines=True, json=folder / "metrics.json")
-    picture = folder / "map.png"
-    _draw(scene, truth, target, picture, run.predictor.contract)
+    drawing = folder / "map.png"
+    _draw(scene, truth, target, drawing, run.predictor.contract)
     paths = {
         "data": folder / "data",
         "run": run.path,
         "map": target,
-        "picture": picture,
+        "picture": drawing,
         "metrics": folder / "metrics.json",
     }
     return DemoResult(paths, evaluation)
 
 
-def _draw(scene: Path, labels: Path, made: Path, picture_path: Path, contract: Contract) -> None:
+def _draw(scene: Path, labels: Path, made: Path, drawing: Path, contract: Contract) -> None:
     """Draws input | truth | map | confidence of a mapped scene."""
     source = open_raster(scene)
     truth = open_labels(labels, source.grid, classes=contract.output.classes).read()
@@ -98,7 +98,7 @@ def _draw(scene: Path, labels: Path, made: Path, picture_path: Path, contract: C
         confidence=confidence,
         title=f"{scene.stem}, never seen in training",
     )
-    picture_path.write_bytes(to_png(figure))
+    drawing.write_bytes(to_png(figure))
 
 
 _DEMOS: dict[str, Callable[[Path, bool, bool], DemoResult]] = {"segmentation": _segmentation}

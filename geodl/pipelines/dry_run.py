@@ -13,15 +13,8 @@ import numpy as np
 
 from geodl.data.batches import Batches
 from geodl.inference.runtime import activation_bytes, compile_network
-from geodl.pipelines.base import (
-    Parts,
-    Pipeline,
-    Table,
-    complete_contract,
-    initialise,
-    open_pipeline,
-    refuse_leakage,
-)
+from geodl.pipelines.base import complete_contract, initialise, refuse_leakage
+from geodl.pipelines.task import Parts, Pipeline, Table, open_pipeline
 from geodl.recipe import Recipe
 from geodl.training.compute import precision_scope
 from geodl.training.distribution import resolve, seed_everything

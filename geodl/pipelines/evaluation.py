@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,18 +17,13 @@ from geodl.data.batches import in_order
 from geodl.data.samples import Samples
 from geodl.data.splits import Part
 from geodl.errors import OptionError
-from geodl.inference.runtime import compile_network
-
-if TYPE_CHECKING:
-    from geodl.pipelines.base import Pipeline
+from geodl.inference.runtime import Call, compile_network
+from geodl.pipelines.task import Pipeline, open_pipeline
 
 __all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
 
 _SOURCES = ("data.images", "data.labels", "data.dataset")
 """Keys that say what data is scored; others of `data` say how it is read."""
-
-Call = Callable[[np.ndarray], np.ndarray]
-"""Inputs (batch, …) → raw network outputs (batch, …), float32."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +117,6 @@ def evaluate(
     named: Part | Literal["all"] | None = None
     if changes.get("data.split") in typing.get_args(Part):
         named = changes.pop("data.split")
-    from geodl.pipelines.base import open_pipeline
-
     other_data = any(key.startswith(_SOURCES) for key in changes)
     split = next((key for key in changes if key.startswith("data.split")), None)
     if split is not None and not other_data:

@@ -27,11 +27,12 @@ from geodl.data.statistics import statistics
 from geodl.data.windows import rectangles, subtract
 from geodl.errors import BandMismatch, RecipeError
 from geodl.inference.fitting import fit_source
+from geodl.inference.products import free_value
 from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
-from geodl.pipelines.base import Parts, Pipeline, Table
 from geodl.pipelines.datasets import laid_out
 from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.recipe import ClassEntry, Split
 from geodl.report.figures import confusion_figure, picture, samples_figure, to_png
 
@@ -79,7 +80,7 @@ class Segmentation(Pipeline):
             held.get("validation"),
             held.get("test"),
             ModelInput((*axes, Dim("band", size=len(bands))), bands),
-            ModelOutput("classes", classes=classes, nodata=_free_value(classes)),
+            ModelOutput("classes", classes=classes, nodata=free_value(classes)),
             mean,
             std,
             (_scene_table(scenes), _class_table(classes, {"train": train, **held}, patch, self._chord)),
@@ -126,7 +127,7 @@ class Segmentation(Pipeline):
     def _sized(self, options: dict[str, Any]) -> dict[str, Any]:
         """Fills in `auto`. Without stem there is no more depth than halves a typical region to a pixel, and at most 4."""
         stem = self._stem()
-        resolved = min(max(round(np.log2(min(self._chord, 16.0))), 1), 4)
+        resolved = max(round(np.log2(min(self._chord, 16.0))), 1)
         sized = {"stem": stem, "width": 16 if stem == 1 else 32, "depth": resolved if stem == 1 else 3}
         return {**sized, **{name: value for name, value in options.items() if value != "auto"}}
 
@@ -211,7 +212,8 @@ class Segmentation(Pipeline):
         """Measures the labelled regions and returns the side of training samples.
 
         Left open, it is 64 stem cells: a step then costs the same whatever the stem. Without stem it holds about ten
-        regions across, from 64 to 128 pixels. It is a multiple of 32, and at most the usual scene.
+        regions across, from 64 to 128 pixels. It is a multiple of 32, and at most the usual scene. All labels are measured,
+        held-out ones too: the patch is needed before the split.
         """
         self._chord = mean_chord(_scenes(sources, labels, [SceneSplit()] * len(sources)), seed=self.recipe.seed)
         if self.recipe.data.patch != "auto":
@@ -293,12 +295,6 @@ def _regions(scenes: Sequence[Scene], part: Part) -> RegionSamples:
         for scene in scenes
     ]
     return RegionSamples(own, part=part, margin=_CONTEXT)
-
-
-def _free_value(classes: Sequence[ClassInfo]) -> int:
-    """Returns the nodata value of the map: 255, or the greatest value that is no class; 65535 where all are."""
-    used = {info.value for info in classes}
-    return next((value for value in range(255, -1, -1) if value not in used), 65535)
 
 
 def _scene_table(scenes: Sequence[Scene]) -> Table:

@@ -22,7 +22,7 @@ _PACKAGES = ("geodl", "keras", "tensorflow", "jax", "torch", "numpy", "rasterio"
 
 
 class TableLike(Protocol):
-    """A titled table, for example `geodl.pipelines.base.Table`."""
+    """A titled table, for example `geodl.pipelines.task.Table`."""
 
     @property
     def title(self) -> str:

@@ -16,7 +16,8 @@ from geodl.data.simulate.scenes import simulate_scene, write_scene
 from geodl.data.source import Window
 from geodl.data.splits import SceneSplit
 from geodl.errors import BandMismatch, LabelsOutOfRange, OutputUnwritable, PairingError, RecipeError
-from geodl.pipelines.segmentation import _as_scored, _free_value
+from geodl.inference.products import free_value
+from geodl.pipelines.segmentation import _as_scored
 from tests.data.fakes import FakeLabels, FakeSource
 from tests.pipeline_case import PipelineCase
 
@@ -126,9 +127,9 @@ def test_unknown_network_option_is_named(tmp_path: Path) -> None:
 
 
 def test_nodata_of_the_map_is_no_class() -> None:
-    assert _free_value([ClassInfo(255, "a", "#000000"), ClassInfo(0, "b", "#000000")]) == 254
+    assert free_value([ClassInfo(255, "a", "#000000"), ClassInfo(0, "b", "#000000")]) == 254
     every = [ClassInfo(value, str(value), "#000000") for value in range(256)]
-    assert _free_value(every) == 65535
+    assert free_value(every) == 65535
 
 
 def test_train_part_is_all_that_no_training_window_is_kept_off() -> None:
