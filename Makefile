@@ -37,7 +37,7 @@ wheel: $(INSTALLED)
 
 # Needs uv on the PATH. Wheels only, hashes, no index lines, one file for every platform and Python.
 lock:
-	uv pip compile pyproject.toml --group test --extra tensorboard --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --group test --extra tensorboard --extra onnx --extra openvino --extra s3 --universal --python-version 3.11 \
 	  --no-emit-index-url --no-annotate --no-header --generate-hashes --only-binary :all: -o requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml

@@ -37,9 +37,9 @@ def info(
         _print_contract(to, runs[0], contract)
     fits = True
     if scenes:
-        from geodl.data.raster import find_rasters
+        from geodl.data.opening import find_scenes
 
-        for name, spec in find_rasters(scenes[0] if len(scenes) == 1 else scenes, stack=stack):
+        for name, spec in find_scenes(scenes[0] if len(scenes) == 1 else scenes, stack=stack):
             _print_scene(to, name, spec)
             if contract is not None:
                 fits &= _print_fit(to, spec, contract, any_resolution=any_resolution)
@@ -81,7 +81,7 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
 
 
 def _print_scene(to: Console, name: str, spec: Any) -> None:
-    from geodl.data.raster import open_raster
+    from geodl.data.opening import open_source
     from geodl.data.rasterfile import RasterFile
 
     paths = [spec] if isinstance(spec, str | Path) else list(spec.values() if isinstance(spec, dict) else spec)
@@ -98,16 +98,16 @@ def _print_scene(to: Console, name: str, spec: Any) -> None:
     ]
     title = str(paths[0]) if len(paths) == 1 else f"{name}: {paths[0]} and {len(paths) - 1} more"
     print_table(to, title, ("property", "value"), rows, heading=False)
-    bands = files[0].bands if len(paths) == 1 else open_raster(spec).bands
+    bands = files[0].bands if len(paths) == 1 else open_source(spec).bands
     print_table(to, "Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), [_band(band) for band in bands])
 
 
 def _print_fit(to: Console, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
-    from geodl.data.raster import open_raster
+    from geodl.data.opening import open_source
     from geodl.inference.fitting import fit_source
 
     try:
-        fit_source(open_raster(spec), contract, any_resolution=any_resolution)
+        fit_source(open_source(spec), contract, any_resolution=any_resolution)
     except GeodlError as error:
         to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
         return False

@@ -82,11 +82,11 @@ def predict(
 
 def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:
     """What `predict_file` is given; files that are not there are refused before a backend is loaded."""
-    from geodl.data.raster import find_rasters, open_raster
+    from geodl.data.opening import find_scenes, open_source
 
-    found = find_rasters(scenes[0] if len(scenes) == 1 else list(scenes), stack=stack)
+    found = find_scenes(scenes[0] if len(scenes) == 1 else list(scenes), stack=stack)
     if stack:
-        return open_raster(found[0][1], name=found[0][0])
+        return open_source(found[0][1], name=found[0][0])
     return scenes[0] if len(scenes) == 1 and not into_folder else list(scenes)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geodl.data.cube import ArraySource, open_array, open_cube
     from geodl.data.labels import IGNORE, PALETTE, Labels, RasterLabels, VectorLabels, infer_classes, open_labels
+    from geodl.data.opening import find_scenes, open_source
     from geodl.data.pairing import find_labels, pair
-    from geodl.data.raster import RasterSource, find_rasters, open_raster
-    from geodl.data.source import Grid, Source, open_source
+    from geodl.data.raster import RasterSource, open_raster
+    from geodl.data.source import Grid, Source
 
 __all__ = (
     "IGNORE",
@@ -23,7 +24,7 @@ __all__ = (
     "Source",
     "VectorLabels",
     "find_labels",
-    "find_rasters",
+    "find_scenes",
     "infer_classes",
     "open_array",
     "open_cube",
@@ -37,8 +38,9 @@ _HOMES = {
     "cube": ("ArraySource", "open_array", "open_cube"),
     "labels": ("IGNORE", "PALETTE", "Labels", "RasterLabels", "VectorLabels", "infer_classes", "open_labels"),
     "pairing": ("find_labels", "pair"),
-    "raster": ("RasterSource", "find_rasters", "open_raster"),
-    "source": ("Grid", "Source", "open_source"),
+    "opening": ("find_scenes", "open_source"),
+    "raster": ("RasterSource", "open_raster"),
+    "source": ("Grid", "Source"),
 }
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import shapely
 
 from geodl.data.files import distinct_names, find_files
-from geodl.data.raster import RASTER_EXTENSIONS, Spec, open_raster
+from geodl.data.opening import open_source
+from geodl.data.raster import RASTER_EXTENSIONS, Spec
 from geodl.data.rasterfile import RasterFile
 from geodl.data.source import Grid
 from geodl.data.vectors import VECTOR_EXTENSIONS, is_vector, read_layer
@@ -37,7 +38,7 @@ def pair(images: Sequence[tuple[str, Spec]], labels: Any, *, match: str = "auto"
     r"""Finds the label file of each image.
 
     Args:
-        images: (name, spec) as `find_rasters` gives them.
+        images: (name, spec) as `find_scenes` gives them.
         labels: a file, a folder, a glob or a list of these.
         match: `stem`: image and label have the same name. `place`: the label raster lies on the image's grid (or is
             the only one that overlaps it), or one of the polygons touches the image; images without any are left out,
@@ -156,7 +157,7 @@ def _corners(grid: Grid) -> tuple[float, ...]:
 def _grid(spec: Spec) -> Grid:
     if isinstance(spec, (str, os.PathLike)):
         return RasterFile(spec).grid
-    return open_raster(spec).grid
+    return open_source(spec).grid
 
 
 def _pattern(match: str) -> re.Pattern[str]:

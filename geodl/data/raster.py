@@ -8,16 +8,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from geodl.data.files import common_name, distinct_names, distinct_parts, find_files, stem
+from geodl.data.files import common_name, distinct_parts, stem
 from geodl.data.rasterfile import RasterFile
 from geodl.data.source import Source, Window, decode, find_bands, name_bands
 from geodl.errors import BandMismatch, GridMismatch, SourceUnreadable
 
-__all__ = ("RASTER_EXTENSIONS", "RasterSource", "Spec", "find_rasters", "open_raster")
+__all__ = ("RASTER_EXTENSIONS", "RasterSource", "Spec", "numbered", "open_raster")
 
 RASTER_EXTENSIONS = (".tif", ".tiff", ".gtiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".bil", ".gif", ".bmp")
 """What counts as an image in a folder."""
@@ -80,34 +80,6 @@ def open_raster(spec: Spec, *, name: str | None = None, bands: Sequence[str] | N
                 file.path,
             )
     return source if bands is None else name_bands(source, bands)
-
-
-def find_rasters(where: Any, *, stack: bool = False) -> list[tuple[str, Spec]]:
-    """Lists the scenes that `where` means.
-
-    Args:
-        where: a file, a folder (all its rasters; hidden files and sidecars are passed over), a glob, or a list: many
-            scenes. A mapping of band names to paths is one scene; a list may hold such mappings.
-        stack: the files of the folder, glob or list are the bands of one scene.
-
-    Returns:
-        A (name, spec) per scene, sorted by path; a spec is what `open_raster` opens. Names are unique.
-
-    Raises:
-        EmptyDataset: nothing was found.
-        SourceUnreadable: there is no such file or folder.
-    """
-    if isinstance(where, Mapping):
-        paths = [os.fspath(path) for path in where.values()]
-        return [(common_name(paths), dict(where))] if paths else find_rasters([])
-    if isinstance(where, (list, tuple)) and any(isinstance(item, Mapping) for item in where):
-        scenes = [scene for item in where for scene in find_rasters(item)]
-        return [(name, spec) for name, (_, spec) in zip(_unique([name for name, _ in scenes]), scenes)]
-    files = find_files(where, extensions=RASTER_EXTENSIONS, what="images")
-    if stack:
-        folder = isinstance(where, (str, os.PathLike)) and os.path.isdir(where)
-        return [(os.path.basename(os.path.abspath(os.fspath(where))) if folder else common_name(files), files)]
-    return list(zip(distinct_names(files), files))
 
 
 class RasterSource(Source):
@@ -177,7 +149,7 @@ def _names(files: Sequence[RasterFile], spec: Spec) -> list[str]:
     parts = distinct_parts([stem(file.path) for file in files])
     return [
         part if len(file.bands) == 1 else f"{part}_{band.name}"
-        for part, file in zip(_unique(parts), files)
+        for part, file in zip(numbered(parts), files)
         for band in file.bands
     ]
 
@@ -188,7 +160,7 @@ def _warn(message: str, path: str) -> None:
     _LOG.warning(message)
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def numbered(names: Sequence[str]) -> list[str]:
     """Appends numbers to names that occur several times."""
     seen: dict[str, int] = {}
     unique = []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 import shapely
@@ -31,7 +30,6 @@ __all__ = (
     "finite_nodata",
     "is_nodata",
     "name_bands",
-    "open_source",
 )
 
 
@@ -182,34 +180,6 @@ class Source(ABC):
 
 
 _AnySource = TypeVar("_AnySource", bound=Source)
-
-
-def open_source(thing: Any, *, name: str | None = None, bands: Sequence[str] | None = None) -> Source:
-    """Opens whatever holds one scene.
-
-    Args:
-        thing: a path, a mapping of band names to paths, a list of paths (each a band or several), an `xarray.DataArray`
-            or `Dataset`, an array of shape (height, width[, band]), or a `Source`, which is returned as it is.
-        name: name of the scene; default: from the file's stem.
-        bands: the bands to take, in this order; default: all. A source whose bands have no names takes these.
-
-    Returns:
-        The source. Nothing but the header has been read.
-
-    Raises:
-        SourceUnreadable: the thing is missing, damaged, or of a kind that cannot be read.
-        BandMismatch: one of `bands` is missing.
-        GridMismatch: the files of one scene do not lie on one grid.
-    """
-    if isinstance(thing, Source):
-        return thing if bands is None else thing.select(tuple(bands))
-    if isinstance(thing, (str, os.PathLike, Mapping, list, tuple)) and not hasattr(thing, "dims"):
-        from geodl.data.raster import open_raster
-
-        return open_raster(thing, name=name, bands=bands)  # type: ignore[arg-type]
-    from geodl.data.cube import open_cube
-
-    return open_cube(thing, name=name, bands=bands)
 
 
 def find_bands(where: object, bands: Sequence[Band], names: Sequence[str]) -> list[int]:

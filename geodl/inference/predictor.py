@@ -17,8 +17,9 @@ import xarray as xr
 from geodl.contract import Contract
 from geodl.data.cube import ArraySource
 from geodl.data.files import is_local
-from geodl.data.raster import RasterSource, Spec, find_rasters
-from geodl.data.source import Grid, Source, Window, open_source
+from geodl.data.opening import find_scenes, open_source
+from geodl.data.raster import RasterSource, Spec
+from geodl.data.source import Grid, Source, Window
 from geodl.errors import NoValidPixels, OptionError
 from geodl.inference.area import Area, bbox_window
 from geodl.inference.arrays import MemorySink, map_grid, to_xarray
@@ -288,7 +289,7 @@ def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
         return [(source, target / f"{open_source(source).name}.tif" if target.is_dir() else target)]
     if target.suffix.lower() in (".tif", ".tiff"):
         raise OptionError("target", expected="a folder, for the maps of several scenes", received=os.fspath(target))
-    jobs = [(spec, target / f"{name}.tif") for name, spec in find_rasters(source)]
+    jobs = [(spec, target / f"{name}.tif") for name, spec in find_scenes(source)]
     names = {path.name for _, path in jobs}
     for extra in ("probabilities", "confidence", "entropy"):
         for _, path in jobs:

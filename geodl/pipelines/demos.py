@@ -11,7 +11,7 @@ import rasterio
 
 from geodl.contract import Contract
 from geodl.data.labels import open_labels
-from geodl.data.raster import open_raster
+from geodl.data.opening import open_source
 from geodl.errors import OptionError
 from geodl.pipelines.base import train
 from geodl.pipelines.datasets import laid_out
@@ -84,7 +84,7 @@ def _segmentation(folder: Path, overwrite: bool, progress: bool) -> DemoResult:
 
 def _draw(scene: Path, labels: Path, made: Path, drawing: Path, contract: Contract) -> None:
     """Draws input | truth | map | confidence of a mapped scene."""
-    source = open_raster(scene)
+    source = open_source(scene)
     truth = open_labels(labels, source.grid, classes=contract.output.classes).read()
     found = open_labels(made, source.grid, classes=contract.output.classes).read()
     with rasterio.open(made.with_suffix(".confidence.tif")) as file:

@@ -18,8 +18,8 @@ from geodl.data.cache import cached
 from geodl.data.chords import mean_chord
 from geodl.data.labels import Labels, VectorLabels, infer_classes, open_labels
 from geodl.data.legend import class_colour
+from geodl.data.opening import find_scenes, open_source
 from geodl.data.pairing import pair
-from geodl.data.raster import find_rasters, open_raster
 from geodl.data.samples import RegionSamples, Samples, Scene, SceneSamples, class_counts
 from geodl.data.source import Source, Window
 from geodl.data.splits import Part, SceneSplit, split_scenes
@@ -92,7 +92,7 @@ class Segmentation(Pipeline):
         official = self.recipe.data.dataset is not None and part == "test"
         part = "all" if official else part
         pairs = self._pairs("test" if part == "all" else "train")
-        sources = [fit_source(open_raster(spec, name=name), contract, any_resolution=True) for name, spec, _ in pairs]
+        sources = [fit_source(open_source(spec, name=name), contract, any_resolution=True) for name, spec, _ in pairs]
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
         if part == "all":
             splits = [SceneSplit.whole(source.grid, "test") for source in sources]
@@ -171,7 +171,7 @@ class Segmentation(Pipeline):
         data = self.recipe.data
         if data.dataset is not None:
             files = laid_out(data.dataset)[official]
-            return pair(find_rasters(files.images), files.labels)
+            return pair(find_scenes(files.images), files.labels)
         for key, where, what in (
             ("images", data.images, "scenes"),
             ("labels", data.labels, "label rasters or polygons"),
@@ -180,7 +180,7 @@ class Segmentation(Pipeline):
                 raise RecipeError(
                     f"data.{key}", f"no {what} given. Set it to a file, a folder or a glob (--set data.{key}=…)."
                 )
-        return pair(find_rasters(data.images, stack=data.stack == "bands"), data.labels, match=data.match)
+        return pair(find_scenes(data.images, stack=data.stack == "bands"), data.labels, match=data.match)
 
     def _classes(self, label_files: Sequence[str]) -> tuple[ClassInfo, ...]:
         data = self.recipe.data
@@ -270,7 +270,7 @@ def _open_all(pairs: Sequence[tuple[str, Any, str]], bands: Sequence[str] | None
     """Opens the scenes; all must have the bands named, or else those of the first."""
     sources: list[Source] = []
     for name, spec, _ in pairs:
-        source: Source = open_raster(spec, name=name, bands=bands)
+        source: Source = open_source(spec, name=name, bands=bands)
         expected = [band.name for band in (sources or [source])[0].bands]
         if [band.name for band in source.bands] != expected:
             raise BandMismatch(name, expected=expected, received=[band.name for band in source.bands])

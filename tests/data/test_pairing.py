@@ -9,8 +9,8 @@ import rasterio
 import shapely
 from pyogrio import raw
 
+from geodl.data.opening import find_scenes
 from geodl.data.pairing import find_labels, pair
-from geodl.data.raster import find_rasters
 from geodl.errors import EmptyDataset, OptionError, PairingError
 
 
@@ -30,7 +30,7 @@ def polygons(path: Path, *easts: float) -> str:
 
 
 def labels_of(tmp_path: Path, match: str = "auto") -> list[tuple[str, str]]:
-    pairs = pair(find_rasters(tmp_path / "images"), tmp_path / "labels", match=match)
+    pairs = pair(find_scenes(tmp_path / "images"), tmp_path / "labels", match=match)
     return [(name, Path(label).name) for name, _, label in pairs]
 
 
@@ -91,7 +91,7 @@ def test_one_image_and_one_raster_are_a_pair_whatever_their_names(tmp_path: Path
 def test_bands_of_one_scene_and_one_label_file(tmp_path: Path) -> None:
     bands = {name: raster(tmp_path / "images" / f"{name}.tif") for name in ("B1", "B2")}
     label = polygons(tmp_path / "labels" / "fields.gpkg", 0)
-    assert pair(find_rasters(bands), label) == [("images", bands, label)]
+    assert pair(find_scenes(bands), label) == [("images", bands, label)]
 
 
 def test_what_cannot_be_paired_says_what_to_do(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_cannot_be_paired_says_what_to_do(tmp_path: Path) -> None:
         labels_of(tmp_path)
     (tmp_path / "labels2").mkdir()
     with pytest.raises(EmptyDataset, match="labels"):
-        pair(find_rasters(tmp_path / "images"), tmp_path / "labels2")
+        pair(find_scenes(tmp_path / "images"), tmp_path / "labels2")
 
 
 def test_an_image_under_two_layers_is_ambiguous(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from geodl.data.raster import find_rasters, open_raster
+from geodl.data.opening import find_scenes
+from geodl.data.raster import open_raster
 from geodl.data.source import Grid
 from geodl.errors import BandMismatch, EmptyDataset, GridMismatch, SourceUnreadable
 
@@ -311,16 +312,16 @@ def test_finding_scenes(tmp_path: Path) -> None:
     for name in ("B1.tif", "B10.tif", "B2.tif"):
         write(tmp_path / name, ramp(1, 2, 2))
     paths = [str(tmp_path / name) for name in ("B1.tif", "B2.tif", "B10.tif")]
-    assert find_rasters(tmp_path) == list(zip(("B1", "B2", "B10"), paths))
-    assert find_rasters(paths[0]) == [("B1", paths[0])]
-    assert find_rasters(str(tmp_path / "B1*.tif")) == [("B1", paths[0]), ("B10", paths[2])]
-    assert find_rasters(tmp_path, stack=True) == [(tmp_path.name, paths)]
+    assert find_scenes(tmp_path) == list(zip(("B1", "B2", "B10"), paths))
+    assert find_scenes(paths[0]) == [("B1", paths[0])]
+    assert find_scenes(str(tmp_path / "B1*.tif")) == [("B1", paths[0]), ("B10", paths[2])]
+    assert find_scenes(tmp_path, stack=True) == [(tmp_path.name, paths)]
     bands = {"red": paths[0], "nir": paths[1]}
-    assert find_rasters(bands) == [(tmp_path.name, bands)]
-    assert [name for name, _ in find_rasters([bands, paths[2], bands])] == [
+    assert find_scenes(bands) == [(tmp_path.name, bands)]
+    assert [name for name, _ in find_scenes([bands, paths[2], bands])] == [
         f"{tmp_path.name}_1",
         "B10",
         f"{tmp_path.name}_2",
     ]
     with pytest.raises(EmptyDataset):
-        find_rasters({})
+        find_scenes({})

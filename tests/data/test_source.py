@@ -8,7 +8,8 @@ from affine import Affine
 from pyproj import CRS
 
 from geodl.contract import Band
-from geodl.data.source import Grid, decode, find_bands, is_nodata, open_source
+from geodl.data.opening import open_source
+from geodl.data.source import Grid, decode, find_bands, is_nodata
 from geodl.errors import BandMismatch, SourceUnreadable
 
 UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)

@@ -14,8 +14,9 @@ from rasterio.windows import Window
 
 from geodl.data.cube import open_cube
 from geodl.data.labels import VectorLabels, infer_classes, open_labels
+from geodl.data.opening import find_scenes
 from geodl.data.pairing import pair
-from geodl.data.raster import find_rasters, open_raster
+from geodl.data.raster import open_raster
 from geodl.data.rasterfile import RasterFile
 from geodl.data.vectors import read_layer
 from geodl.errors import SourceUnreadable
@@ -95,7 +96,7 @@ def test_a_palette_raster_serves_as_labels(real_data: Path) -> None:
 
 
 def test_kampala_is_paired_by_name(real_data: Path) -> None:
-    images = find_rasters(real(real_data, "segmentation/kampala_buildings/images"))
+    images = find_scenes(real(real_data, "segmentation/kampala_buildings/images"))
     pairs = pair(images, real_data / "segmentation/kampala_buildings/labels")
     assert len(pairs) == 80
     assert all(Path(str(spec)).name == Path(label).name for _, spec, label in pairs)
@@ -107,7 +108,7 @@ def test_kampala_is_paired_by_name(real_data: Path) -> None:
 
 @pytest.mark.parametrize("match", ["auto", r"^(.+_\d+)_"])
 def test_sen1floods11_needs_no_overrides(real_data: Path, match: str) -> None:
-    images = find_rasters(real(real_data, "segmentation/sen1floods11/S1"))
+    images = find_scenes(real(real_data, "segmentation/sen1floods11/S1"))
     pairs = pair(images, real_data / "segmentation/sen1floods11/labels", match=match)
     assert [(name.rsplit("_", 1)[0], Path(label).stem.rsplit("_", 1)[0]) for name, _, label in pairs] == [
         (name.rsplit("_", 1)[0],) * 2 for name, _ in images
@@ -124,7 +125,7 @@ def test_sen1floods11_needs_no_overrides(real_data: Path, match: str) -> None:
 
 def test_carolina_is_one_scene_with_polygons_in_another_crs(real_data: Path) -> None:
     folder = real(real_data, "scenes/carolina_sentinel2")
-    scenes = find_rasters(folder, stack=True)
+    scenes = find_scenes(folder, stack=True)
     pairs = pair(scenes, folder / "landcover")
     source = open_raster(pairs[0][1])
     assert (pairs[0][0], source.grid.shape) == ("carolina_sentinel2", (2201, 2629))
