@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geodl import data, losses, metrics, models
+    from geodl.inference.converted import Runtime
     from geodl.inference.predictor import Predictor
     from geodl.pipelines import check, evaluate, train
 
@@ -23,11 +24,14 @@ _WALK = ("train", "evaluate", "check")
 _ROOMS = ("models", "losses", "metrics", "data")
 
 
-def load(path: str | Path) -> Predictor:
+def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor:
     """Loads a trained network.
 
     Args:
         path: folder that `geodl.train` wrote. No code from it is executed.
+        runtime: what runs the network: `"keras"`, `"openvino"`, `"onnx"`, or `"auto"`, the fastest that is installed
+            for the device. A network is converted once, into the user's cache. Default: what the environment variable
+            `GEODL_RUNTIME` says, else `"auto"`.
 
     Returns:
         A `Predictor`: maps arrays (`predict`) and files (`predict_file`).
@@ -35,20 +39,21 @@ def load(path: str | Path) -> Predictor:
     Raises:
         BundleError: the folder is no bundle, or a file of it is damaged.
         ContractError: it was written by a newer geodl.
+        BackendUnavailable: the runtime is not installed.
 
     Example:
 
     >>> model = geodl.load("runs/a")  # doctest: +SKIP
     >>> model.predict_file("scene.tif", "map.tif")  # doctest: +SKIP
     """
-    from geodl._quiet import load_backend
+    from geodl._quiet import settle
 
-    load_backend()
+    settle()
     from geodl.bundle import read_bundle
     from geodl.inference.predictor import Predictor
 
     bundle = read_bundle(path)
-    return Predictor(bundle.network, bundle.contract, bundle.path)
+    return Predictor(None, bundle.contract, bundle.path, runtime=runtime)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,28 +6,30 @@ import contextlib
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-import pystac
 import yaml
-from pystac.extensions.mlm import (
-    InputStructure,
-    MLMExtension,
-    ModelInput,
-    ModelOutput,
-    ResultStructure,
-    TaskType,
-)
 
-import geodl.models.blocks  # noqa: F401  registers the layers that a network in a bundle may hold
 from geodl.contract import Contract
 from geodl.errors import BundleError, OutputUnwritable
 
-__all__ = ("Bundle", "is_bundle", "read_bundle", "remove_bundle", "replace_text", "write_bundle")
+if TYPE_CHECKING:
+    import keras
+
+__all__ = (
+    "NETWORK",
+    "Bundle",
+    "is_bundle",
+    "load_network",
+    "read_bundle",
+    "remove_bundle",
+    "replace_text",
+    "write_bundle",
+)
 
 NETWORK = "network.keras"
 CONTRACT = "contract.json"
@@ -42,12 +44,16 @@ class Bundle:
     """What `read_bundle` found in a folder."""
 
     path: Path
-    network: keras.Model
     contract: Contract
     recipe: dict[str, Any]
     """The effective recipe that it was trained by."""
     metrics: dict[str, Any]
     """`{"pipeline", "metrics", "protocol", …}` as measured at the end of training; empty if none were."""
+
+    @cached_property
+    def network(self) -> keras.Model:
+        """The network, loaded when first asked for; see `load_network`."""
+        return load_network(self.path / NETWORK)
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -111,7 +117,9 @@ def write_bundle(
     if report is not None:
         replace_text(folder / REPORT, report)
     if {"y", "x"} <= {dim.name for dim in contract.input.dims}:
-        replace_text(folder / MLM, json.dumps(_mlm_item(contract, network, folder.name), indent=2) + "\n")
+        from geodl.mlm import mlm_item
+
+        replace_text(folder / MLM, json.dumps(mlm_item(contract, network, folder.name), indent=2) + "\n")
     temporary = folder / f".{os.getpid()}.{NETWORK}"
     try:
         network.save(temporary)
@@ -125,7 +133,7 @@ def write_bundle(
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Reads a bundle. No code from the bundle is executed (Keras' safe mode, no pickle).
+    """Reads a bundle, all but its network, which is loaded when it is first asked for: that takes a backend.
 
     Raises:
         BundleError: the folder is no bundle, is not finished, or a file of it is damaged.
@@ -149,59 +157,40 @@ def read_bundle(folder: str | Path) -> Bundle:
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BundleError(folder, f"A file is missing or damaged: {error}") from error
+    _check_archive(folder / NETWORK)
+    return Bundle(folder, contract, recipe or {}, metrics)
+
+
+def load_network(path: Path) -> keras.Model:
+    """Loads a saved network. No code from it is executed (Keras' safe mode, no pickle).
+
+    Raises:
+        BundleError: the file is missing or damaged, or holds what is no network of known layers.
+    """
+    from geodl._quiet import load_backend
+
+    load_backend()
+    import keras
+
+    import geodl.models.blocks  # noqa: F401  registers the layers that a network in a bundle may hold
+
     try:
-        network = keras.saving.load_model(folder / NETWORK, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BundleError(folder / NETWORK, f"The network cannot be loaded: {first_line}") from error
-    return Bundle(folder, network, contract, recipe or {}, metrics)
+        raise _unloadable(path, error) from error
 
 
-def _mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict[str, Any]:
-    """The contract as a STAC item with the Machine Learning Model extension, so that catalogues can find the model."""
-    item = pystac.Item(
-        id=identifier or contract.pipeline,
-        geometry=None,
-        bbox=None,
-        datetime=datetime.now(UTC).replace(microsecond=0),
-        properties={},
-    )
-    names = [dim.name for dim in contract.input.dims]
-    sizes = [dim.size or -1 for dim in contract.input.dims]
-    tasks = [TaskType.SEMANTIC_SEGMENTATION] if contract.output.kind == "classes" else [TaskType.REGRESSION]
-    channels = len(contract.output.classes) or len(contract.output.bands)
-    MLMExtension.add_to(item)
-    MLMExtension.ext(item).apply(
-        name=f"geodl {contract.pipeline}",
-        architecture=network.name,
-        tasks=tasks,
-        framework="Keras",
-        framework_version=keras.__version__,
-        total_parameters=int(network.count_params()),
-        input=[
-            ModelInput.create(
-                name="scene",
-                bands=[band.name for band in contract.input.bands],
-                input=InputStructure.create(
-                    shape=[-1, *sizes],
-                    dim_order=["batch", *names],
-                    data_type=contract.input.dtype,  # type: ignore[arg-type]
-                ),
-            )
-        ],
-        output=[
-            ModelOutput.create(
-                name=contract.output.kind,
-                tasks=tasks,
-                result=ResultStructure.create(
-                    shape=[-1, -1, -1, channels],
-                    dim_order=["batch", "y", "x", "channel"],
-                    data_type="float32",  # type: ignore[arg-type]
-                ),
-            )
-        ],
-    )
-    item.add_asset(
-        "model", pystac.Asset(href=f"./{NETWORK}", media_type="application/zip; application=keras", roles=["mlm:model"])
-    )
-    return item.to_dict(include_self_link=False)
+def _check_archive(path: Path) -> None:
+    """Refuses a damaged network at once, although it is loaded much later, or never where a converted one is run."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unloadable(path, error) from error
+    if damaged is not None:
+        raise _unloadable(path, zipfile.BadZipFile(f"{damaged} in it is damaged"))
+
+
+def _unloadable(path: Path, error: Exception) -> BundleError:
+    lines = str(error).strip().splitlines()
+    return BundleError(path, f"The network cannot be loaded: {lines[0] if lines else type(error).__name__}")

@@ -12,6 +12,9 @@ from hypothesis import settings
 settings.register_profile("geodl", deadline=None)
 settings.load_profile("geodl")
 
+# Converting each of the many small networks of the tests would take longer than all else.
+os.environ.setdefault("GEODL_RUNTIME", "keras")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -61,6 +61,15 @@ class Grid:
         return self.crs.axis_info[0].unit_name if self.crs is not None and self.crs.axis_info else ""
 
     @property
+    def is_degenerate(self) -> bool:
+        """Whether pixels have no area, or one too small for their corners to be told apart, or lie at infinity."""
+        t = self.transform
+        corners = np.array([t @ (x, y) for x in (0, self.width) for y in (0, self.height)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            thinnest = abs(t.determinant) / np.hypot([t.a, t.b], [t.d, t.e]).max()
+            return not 4 * np.finfo(np.float64).eps * np.abs(corners).max() < thinnest < np.inf
+
+    @property
     def window(self) -> Window:
         """The whole grid as a window."""
         return Window(0, 0, self.width, self.height)
@@ -68,6 +77,11 @@ class Grid:
     def crop(self, window: Window) -> Grid:
         """Returns the grid of `window` (which may reach beyond this one)."""
         return Grid(self.crs, window_transform(window, self.transform), int(window.height), int(window.width))
+
+    def finer(self, factor: int) -> Grid:
+        """Returns the grid with `factor` × `factor` pixels for each of this one."""
+        transform = self.transform @ Affine.scale(1 / factor)
+        return Grid(self.crs, transform, self.height * factor, self.width * factor)
 
     def footprint(self, window: Window | None = None) -> shapely.Polygon:
         """Returns the outline of `window` (default: of all) in CRS coordinates; exact for rotated grids."""
@@ -100,9 +114,9 @@ class Grid:
     def lonlat_footprint(self) -> shapely.Geometry:
         """Outline in longitude and latitude (EPSG:4326), densified, cut at the antimeridian.
 
-        Empty where there is none: without CRS, or with one that is not of the Earth.
+        Empty where there is none: without CRS, with one that is not of the Earth, or for a degenerate grid.
         """
-        if self.crs is None:
+        if self.crs is None or self.is_degenerate:
             return shapely.Polygon()
         edge = max(self.resolution) * max(self.shape) / 16
         outline = shapely.get_coordinates(shapely.segmentize(self.footprint(), edge))
@@ -115,7 +129,11 @@ class Grid:
             return shapely.Polygon()
         unwrapped = np.unwrap(longitude, period=360)
         goes_round_a_pole = abs(unwrapped[-1] - unwrapped[0]) > 1
-        shape = shapely.Polygon(np.column_stack([longitude if goes_round_a_pole else unwrapped, latitude]))
+        shape: shapely.Geometry = shapely.Polygon(
+            np.column_stack([longitude if goes_round_a_pole else unwrapped, latitude])
+        )
+        if not shapely.is_valid(shape):  # Grids that reach far beyond what their CRS is made for.
+            shape = shapely.make_valid(shape)
         world = shapely.box(-180, -90, 180, 90)
         turned = [affinity.translate(shape, turn) for turn in (-360, 0, 360)]
         return shapely.union_all(shapely.intersection(turned, world))

@@ -11,7 +11,11 @@ from collections.abc import Iterable
 import numpy as np
 from rasterio.windows import Window
 
+from geodl.data.source import Grid
+from geodl.errors import OptionError
+
 __all__ = (
+    "bbox_window",
     "clamp",
     "clear_position",
     "clip",
@@ -202,3 +206,28 @@ def open_fraction(shape: tuple[int, int], size: int, blocked: np.ndarray) -> flo
         taken[t:b, left:right] = True
     sizes = np.outer(np.diff(cuts[0]), np.diff(cuts[1]))
     return float(sizes[~taken].sum() / sizes.sum())
+
+
+def bbox_window(bbox: tuple[float, float, float, float], grid: Grid) -> Window:
+    """The pixels of a grid that a bounding box touches.
+
+    Args:
+        bbox: (minx, miny, maxx, maxy) in the grid's CRS.
+        grid: of the scene.
+
+    Raises:
+        OptionError: the box is empty or lies beside the grid.
+    """
+    try:
+        left, bottom, right, top = (float(value) for value in bbox)
+    except (TypeError, ValueError) as error:
+        raise OptionError("bbox", expected="four numbers: minx, miny, maxx, maxy", received=bbox) from error
+    corners = np.array([~grid.transform @ (x, y) for x in (left, right) for y in (bottom, top)])
+    corners = np.clip(np.nan_to_num(corners), -1, (grid.width + 1, grid.height + 1))
+    # A box given in rounded decimals must not reach a pixel more because of its last digit.
+    low = np.maximum(np.floor(corners.min(axis=0) + 1e-6), 0).astype(int)
+    high = np.minimum(np.ceil(corners.max(axis=0) - 1e-6), (grid.width, grid.height)).astype(int)
+    if not (left < right and bottom < top and (low < high).all()):
+        around = grid.footprint().bounds
+        raise OptionError("bbox", expected=f"minx, miny, maxx, maxy that overlap {around}", received=tuple(bbox))
+    return Window(low[0], low[1], high[0] - low[0], high[1] - low[1])

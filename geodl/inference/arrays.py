@@ -13,7 +13,7 @@ from geodl.data.cube import ArraySource
 from geodl.data.source import Grid, Source, Window
 from geodl.inference.products import Layer
 
-__all__ = ("MemorySink", "map_grid", "to_xarray")
+__all__ = ("MemorySink", "to_xarray")
 
 
 class MemorySink:
@@ -26,12 +26,6 @@ class MemorySink:
         """Stores a block; see `Sink`."""
         for kept, array in zip(self.arrays, arrays, strict=True):
             kept[:, row : row + array.shape[1], column : column + array.shape[2]] = array
-
-
-def map_grid(grid: Grid, window: Window, scale: int = 1) -> Grid:
-    """The grid of a map of `window`, with `scale` output pixels per input pixel along each axis."""
-    part = grid.crop(window)
-    return Grid(part.crs, part.transform @ part.transform.scale(1 / scale), part.height * scale, part.width * scale)
 
 
 def to_xarray(
@@ -50,7 +44,7 @@ def to_xarray(
         The map: dims (y, x) for classes, (band, y, x) for bands. With more than one layer, a Dataset of them.
         Classes carry CF attributes (`flag_values`, `flag_meanings`, `flag_colors`), nodata is `_FillValue`.
     """
-    grid = map_grid(source.grid, window, scale)
+    grid = source.grid.crop(window).finer(scale)
     dims, coordinates = _axes(source, grid, window, scale)
     found = {}
     for layer, array in zip(layers, arrays, strict=True):

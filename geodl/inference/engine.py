@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import rasterio
 
 from geodl.contract import Contract, Dim
 from geodl.data.source import Source, Window
-from geodl.inference.area import Area
 from geodl.inference.blend import Blender, Panel, Part
 from geodl.inference.blocks import Tiling, panels, round_up
 from geodl.inference.planning import GDAL_CACHE
 from geodl.inference.products import Products
+
+if TYPE_CHECKING:
+    from geodl.inference.area import Area
 
 __all__ = ("Progress", "Sink", "map_scene", "padded_window", "wanted_pixels", "window_bounds")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import dask.array as da
@@ -17,11 +17,13 @@ import numpy as np
 from geodl.contract import Contract
 from geodl.data.cube import ArraySource
 from geodl.data.source import Window
-from geodl.inference.area import Area
 from geodl.inference.blend import Part
 from geodl.inference.blocks import Tiling
 from geodl.inference.engine import padded_window, wanted_pixels, window_bounds
 from geodl.inference.products import Products
+
+if TYPE_CHECKING:
+    from geodl.inference.area import Area
 
 __all__ = ("lazy_map",)
 

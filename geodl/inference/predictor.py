@@ -9,28 +9,29 @@ from dataclasses import dataclass
 from functools import cached_property
 from glob import has_magic
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-import xarray as xr
-
+from geodl.bundle import NETWORK, load_network
 from geodl.contract import Contract
-from geodl.data.cube import ArraySource
 from geodl.data.files import is_local
 from geodl.data.opening import find_scenes, open_source
 from geodl.data.raster import RasterSource, Spec
 from geodl.data.source import Grid, Source, Window
+from geodl.data.windows import bbox_window
 from geodl.errors import NoValidPixels, OptionError
-from geodl.inference.area import Area, bbox_window
-from geodl.inference.arrays import MemorySink, map_grid, to_xarray
 from geodl.inference.blocks import Tiling
+from geodl.inference.converted import Call, Converted, Runtime, choose, open_converted
 from geodl.inference.engine import Progress, Sink, map_scene
 from geodl.inference.fitting import fit_source
-from geodl.inference.lazy import lazy_map
 from geodl.inference.planning import DEFAULT_MEMORY, Cost, Overlap, plan_tiling
 from geodl.inference.products import Products, make_products
-from geodl.inference.runtime import Call, activation_bytes, compile_network
 from geodl.inference.writers import MapWriter
+
+if TYPE_CHECKING:
+    import keras
+    import xarray as xr
+
+    from geodl.inference.area import Area
 
 __all__ = ("Bounds", "Predictor")
 
@@ -72,9 +73,15 @@ class Predictor:
     """Maps scenes with a trained network. `geodl.load` gives one.
 
     Args:
-        network: any Keras model that eats and gives what the contract says.
+        network: any Keras model that eats and gives what the contract says; None: that of the bundle, loaded when it is
+            needed.
         contract: bands, units, pixel size and margin of its input; classes or bands of its output.
         path: folder of its bundle, if it has one.
+        runtime: what runs a bundle's network, see `geodl.load`. A `network` given here is run by Keras.
+
+    Raises:
+        OptionError: there is no such runtime.
+        BackendUnavailable: the runtime is not installed.
 
     Example:
 
@@ -83,11 +90,22 @@ class Predictor:
     >>> classes = model.predict(rioxarray.open_rasterio("scene.tif"))  # doctest: +SKIP
     """
 
-    def __init__(self, network: keras.Model, contract: Contract, path: str | os.PathLike[str] | None = None) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: keras.Model | None,
+        contract: Contract,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        runtime: Runtime | None = None,
+    ) -> None:
+        if network is None and path is None:
+            raise OptionError("network", expected="a Keras model, or the path of a bundle", received=None)
         self.contract = contract
         self.path = None if path is None else Path(path)
+        self._runtimes: tuple[Runtime, ...] = ("keras",) if network is not None else choose(runtime)
         self._warned = False
+        if network is not None:
+            self.network = network
 
     def __repr__(self) -> str:
         bands, output = len(self.contract.input.bands), self.contract.output
@@ -95,9 +113,30 @@ class Predictor:
         return f"<Predictor {self.contract.pipeline}: {bands} bands to {gives}>"
 
     @cached_property
+    def network(self) -> keras.Model:
+        """The Keras model."""
+        assert self.path is not None
+        return load_network(self.path / NETWORK)
+
+    @property
     def call(self) -> Call:
         """The network as a function of arrays: physical units and not-a-number in, raw outputs out."""
-        return compile_network(self.network)
+        return self._running.call
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the network."""
+        return self._running.runtime
+
+    @cached_property
+    def _running(self) -> Converted:
+        found = None if self.path is None else open_converted(self.path, self._runtimes)
+        if found is not None:
+            return found
+        network = self.network
+        from geodl.inference.runtime import activation_bytes, compile_network
+
+        return Converted(compile_network(network), "keras", activation_bytes(network))
 
     def predict(
         self,
@@ -149,6 +188,10 @@ class Predictor:
         options = _Options(probabilities, confidence, entropy, overlap, batch_size, bbox, mask, any_resolution, memory)
         request = self._request(data, options)
         layers = request.products.layers
+        from geodl.data.cube import ArraySource
+        from geodl.inference.arrays import MemorySink, to_xarray
+        from geodl.inference.lazy import lazy_map
+
         if isinstance(request.source, ArraySource) and request.source.is_lazy:
             arrays: Sequence[Any] = lazy_map(self.call, request.source, **self._walk(request))
         else:
@@ -236,11 +279,11 @@ class Predictor:
         source = fit_source(open_source(data), self.contract, any_resolution=options.any_resolution)
         whole = source.grid.window
         window = whole if options.bbox is None else bbox_window(options.bbox, source.grid)
-        area = None if options.mask is None else Area.read(options.mask, map_grid(source.grid, whole, output.scale))
+        area = None if options.mask is None else _read_area(options.mask, source.grid.finer(output.scale))
         cost = Cost(
             bands=len(self.contract.input.bands),
             channels=len(output.classes or output.bands),
-            activations=self._activations,
+            activations=self._running.activations,
             scale=output.scale,
             batch=options.batch_size,
         )
@@ -252,11 +295,7 @@ class Predictor:
                 "Each output of this network depends on the whole scene (global pooling or group normalisation): "
                 "seams between tiles are possible. overlap='exact' maps scenes that fit the memory in one pass."
             )
-        return _Request(source, products, tiling, window, area, map_grid(source.grid, window, output.scale))
-
-    @cached_property
-    def _activations(self) -> int:
-        return activation_bytes(self.network)
+        return _Request(source, products, tiling, window, area, source.grid.crop(window).finer(output.scale))
 
     def _walk(self, request: _Request) -> dict[str, Any]:
         return {
@@ -271,6 +310,12 @@ class Predictor:
         walk = self._walk(request)
         if not map_scene(self.call, request.source, sink, batch_size=batch_size, progress=progress, **walk):
             raise NoValidPixels(request.source.name, "Every pixel asked for is nodata")
+
+
+def _read_area(path: str | os.PathLike[str], grid: Grid) -> Area:
+    from geodl.inference.area import Area
+
+    return Area.read(path, grid)
 
 
 def _writer(path: Path, request: _Request, overwrite: bool) -> MapWriter:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.special import softmax
 
 from geodl.contract import Band, ClassInfo, ModelOutput, OutputKind
 from geodl.errors import ContractError, OptionError
@@ -73,6 +72,8 @@ class ClassProducts:
         found = [np.where(valid, self._values[output.argmax(-1)], np.array(main.nodata, main.dtype))[None]]
         if not extras:
             return found
+        from scipy.special import softmax
+
         p = np.where(valid[..., None], softmax(output, axis=-1), np.float32(np.nan))
         for layer in extras:
             found.append(np.ascontiguousarray(np.moveaxis(_OF_PROBABILITIES[layer.name](p), -1, 0), np.float32))

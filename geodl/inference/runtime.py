@@ -1,4 +1,4 @@
-"""How a network is run for inference. One of the few files that name backends; other runtimes join here."""
+"""How a Keras network is run for inference. One of the few files that name backends."""
 
 from __future__ import annotations
 

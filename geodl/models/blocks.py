@@ -95,7 +95,8 @@ class PadToMultiple(layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Pads images."""
         _, height, width, _ = ops.shape(inputs)
-        below, right = -height % self.multiple, -width % self.multiple
+        # Not -size % multiple: ONNX divides integers towards zero, and tf2onnx builds its remainder from that.
+        below, right = ((self.multiple - size % self.multiple) % self.multiple for size in (height, width))
         return ops.pad(inputs, ((0, 0), (0, below), (0, right), (0, 0)))
 
     def compute_output_shape(self, input_shape: _Shape) -> _Shape:

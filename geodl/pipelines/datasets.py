@@ -10,8 +10,9 @@ from pathlib import Path
 from geodl.cards import Card, load_card
 from geodl.data.simulate.scenes import simulate_scene, write_scene
 from geodl.errors import OutputUnwritable
+from geodl.folders import cache_folder
 
-__all__ = ("SceneFolder", "cache_folder", "laid_out")
+__all__ = ("SceneFolder", "laid_out")
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,6 @@ class SceneFolder:
 
     images: Path
     labels: Path
-
-
-def cache_folder() -> Path:
-    """Returns where geodl keeps what it can make again: `GEODL_CACHE`, else the user's cache folder."""
-    home = os.environ.get("GEODL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geodl"
-    return Path(home)
 
 
 def laid_out(name: str, folder: Path | None = None) -> dict[str, SceneFolder]:

@@ -10,8 +10,9 @@ from affine import Affine
 from pyproj import CRS, Transformer
 
 from geodl.data.source import Grid, Window
+from geodl.data.windows import bbox_window
 from geodl.errors import OptionError, SourceUnreadable
-from geodl.inference.area import Area, bbox_window
+from geodl.inference.area import Area
 from tests.inference.fakes import TRANSFORM, UTM
 
 GRID = Grid(UTM, TRANSFORM, 60, 80)

@@ -10,7 +10,8 @@ import rasterio
 from geodl.cards import load_card
 from geodl.errors import OutputUnwritable, RecipeError
 from geodl.pipelines import datasets
-from geodl.pipelines.datasets import cache_folder, laid_out
+from geodl.folders import cache_folder
+from geodl.pipelines.datasets import laid_out
 
 
 @pytest.fixture(autouse=True)

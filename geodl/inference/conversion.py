@@ -1,0 +1,268 @@
+"""Networks for other runtimes: ONNX, OpenVINO and TensorFlow's SavedModel.
+
+This file names a backend because both converters read TensorFlow's graphs. It does so in a process of its own: thus a
+network is converted whatever backend Keras has here, and neither TensorFlow nor what the conversion takes of memory
+stays. A network trained in mixed precision is converted to float32. Sizes that are open stay open.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from geodl._quiet import debugging
+from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
+
+__all__ = ("INPUT", "OUTPUT", "Format", "available", "convert", "import_openvino", "require")
+
+Format = Literal["onnx", "openvino", "saved_model"]
+"""`onnx`: one file `.onnx`; `openvino`: `.xml` with the weights in `.bin` beside it; `saved_model`: a folder."""
+
+INPUT, OUTPUT = "image", "output"
+"""Names of a converted network's input and output."""
+
+_OPSET = 18
+"""Of ONNX: the newest that tf2onnx is tested with."""
+_TOLERANCE = 1e-4
+"""Greatest difference to Keras, as a share of the greatest output (or of 1)."""
+_PACKAGES: dict[Format, tuple[str, ...]] = {
+    "onnx": ("onnxruntime", "tf2onnx"),
+    "openvino": ("openvino",),
+    "saved_model": (),
+}
+
+
+def available(format: Format) -> bool:
+    """Says whether what converts to a format, and what runs it, is installed. Imports nothing."""
+    return not _missing(format)
+
+
+def require(format: Format) -> None:
+    """Checks that a format is known and that what it needs is installed.
+
+    Raises:
+        OptionError: there is no such format.
+        BackendUnavailable: a package is missing; the sentence says how to get it.
+    """
+    if format not in get_args(Format):
+        raise OptionError("format", expected="onnx, openvino or saved_model", received=format)
+    missing = _missing(format)
+    if missing:
+        extra = "tensorflow" if "tensorflow" in missing else f"'geodl[{format}]'"
+        why = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        raise BackendUnavailable(f"The format {format}", why, advice=f"Install with: pip install {extra}")
+
+
+def convert(network_file: Path, target: Path, *, format: Format) -> int:
+    """Converts a saved network, and checks on random inputs with gaps that the result gives what Keras gives.
+
+    The result's input is called `image`, its output `output`; the batch and all sizes that are open in the network stay
+    open. It appears under its name only when it is whole.
+
+    Args:
+        network_file: `network.keras` of a bundle. No code from it is executed.
+        target: file ending in `.onnx` or `.xml` (replaced if it is there), or a new folder; see `Format`.
+        format: what to convert to.
+
+    Returns:
+        Bytes that the network takes per input pixel while it works, as `activation_bytes` estimates them.
+
+    Raises:
+        BackendUnavailable: the format's package is not installed; a layer cannot be converted, or gives something else.
+        BundleError: the network cannot be loaded.
+        OutputExists: the folder is there already.
+        OutputUnwritable: no permission, disk full.
+
+    Example:
+
+    >>> convert(Path("runs/a/network.keras"), Path("a.onnx"), format="onnx")  # doctest: +SKIP
+    """
+    require(format)
+    if not network_file.is_file():
+        raise BundleError(network_file, "No such file")
+    if target.is_dir():
+        raise OutputExists(target, "a folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+            made = Path(folder, target.name)
+            activations = _run(network_file, made, format)
+            if format == "openvino":
+                os.replace(made.with_suffix(".bin"), target.with_suffix(".bin"))
+            os.replace(made, target)
+    except OSError as error:
+        raise OutputUnwritable(target, error.strerror or error) from error
+    return activations
+
+
+def import_openvino() -> Any:
+    """Imports OpenVINO without its telemetry, which reports imports and conversions to Intel unless told not to."""
+    # It makes do with a stub where this module is not to be had.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _missing(format: Format) -> list[str]:
+    return [name for name in ("tensorflow", *_PACKAGES[format]) if importlib.util.find_spec(name) is None]
+
+
+def _run(network_file: Path, made: Path, format: Format) -> int:
+    """Runs this file as a program, and turns how it ended into its result or an error."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",  # A GPU's memory may all be taken by the process that asks.
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    command = [sys.executable, "-P", "-m", __name__, format, str(network_file.absolute()), str(made.absolute())]
+    ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if debugging():
+        sys.stderr.write(ended.stderr)
+    lines = ended.stdout.strip().splitlines() or ["unknown: the conversion ended early"]
+    if ended.returncode == 0:
+        return int(lines[-1])
+    advice = "Use runtime keras for this network, or layers that the format knows."
+    if ended.returncode < 0:
+        why = f"the conversion was stopped by signal {-ended.returncode}, perhaps for lack of memory"
+        raise BackendUnavailable(
+            f"{network_file} in the format {format}", why, advice="Free some memory and try again."
+        )
+    step, _, why = lines[-1].partition(": ")
+    if step == "load":
+        raise BundleError(network_file, f"The network cannot be loaded: {why}")
+    if step == "write":
+        raise OSError(errno.EIO, why)
+    raise BackendUnavailable(f"{network_file} in the format {format}", why.rstrip("."), advice=advice)
+
+
+def _main(format: str, network_file: str, made: str) -> None:
+    """The program: its last line on stdout is the result, or what went wrong, after the name of the step."""
+    step = "load"
+
+    def report(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        sys.__excepthook__(kind, error, trace)
+        sentence = next(iter(str(error).strip().splitlines()), kind.__name__)
+        unwritable = step == "convert" and isinstance(error, OSError)
+        print(f"{'write' if unwritable else step}: {sentence}", flush=True)
+
+    sys.excepthook = report
+    import keras
+    import tensorflow as tf
+
+    import geodl.models.blocks  # noqa: F401  registers the layers that the network may hold
+    from geodl.inference.runtime import activation_bytes
+
+    network = keras.saving.load_model(network_file, compile=False, safe_mode=True)
+    step = "convert"
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        counts = f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
+        raise ValueError(f"it has {counts}; one of each was expected")
+    for layer in _layers(network):
+        if layer.dtype_policy.name in ("mixed_float16", "mixed_bfloat16"):
+            layer.dtype_policy = "float32"
+    given = network.inputs[0]
+    signature = [tf.TensorSpec([None, *given.shape[1:]], given.dtype, name=INPUT)]
+
+    def forward(image: Any) -> dict[str, Any]:
+        return {OUTPUT: network(image, training=False)}
+
+    graph = tf.function(forward, input_signature=signature, autograph=False)
+    converted = _CONVERTERS[format](network, graph, signature, made)
+    inputs, expected = _sample(network, graph)
+    difference = np.abs(converted(inputs) - expected)[np.isfinite(expected)]
+    greatest = float(np.abs(expected[np.isfinite(expected)]).max(initial=1))
+    if not (difference <= _TOLERANCE * greatest).all():
+        raise ValueError(f"its output differs from Keras' by up to {difference.max():.3g} (of {greatest:.3g})")
+    print(activation_bytes(network), flush=True)
+
+
+def _layers(network: Any) -> Iterator[Any]:
+    for layer in network.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+
+
+def _sample(network: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Random inputs as the network saw them in training, with gaps, and what Keras gives; of odd sizes if it can."""
+    import tensorflow as tf
+
+    from geodl.models.blocks import Normalisation
+
+    shape, dtype = network.inputs[0].shape, network.inputs[0].dtype
+    seen = next((layer for layer in network.layers if isinstance(layer, Normalisation)), None)
+    mean, std = (0.0, 1.0) if seen is None else (seen.mean, seen.std)
+    rng = np.random.default_rng(0)
+    for open_sizes in ((45, 37), (256, 512)):
+        free = itertools.cycle(open_sizes)
+        inputs = rng.normal(mean, std, [2, *(size or next(free) for size in shape[1:])]).astype(dtype)
+        if np.issubdtype(inputs.dtype, np.floating):
+            inputs[rng.random(inputs.shape) < 0.02] = np.nan
+        try:
+            return inputs, graph(tf.constant(inputs))[OUTPUT].numpy()
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            refused = error
+    raise refused
+
+
+def _to_onnx(network: Any, graph: Any, signature: Any, made: str) -> Callable[[np.ndarray], np.ndarray]:
+    import onnxruntime
+    import tf2onnx
+
+    def where(context: Any, node: Any, name: str, arguments: list[str]) -> None:
+        node.type = "Where"
+
+    # tf2onnx would multiply what is not selected by 0, and not-a-number stays what it is.
+    tf2onnx.convert.from_function(
+        graph,
+        input_signature=signature,
+        opset=_OPSET,
+        custom_op_handlers={"SelectV2": (where, [])},
+        output_path=made,
+    )
+    session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
+    return lambda inputs: session.run([OUTPUT], {INPUT: inputs})[0]
+
+
+def _to_openvino(network: Any, graph: Any, signature: Any, made: str) -> Callable[[np.ndarray], np.ndarray]:
+    openvino = import_openvino()
+    whole = openvino.convert_model(graph.get_concrete_function())
+    # The converter also gives out constants that only shapes were computed from.
+    model = openvino.Model([whole.output(OUTPUT)], whole.get_parameters(), network.name)
+    openvino.save_model(model, made, compress_to_fp16=False)
+    compiled = openvino.Core().compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda inputs: compiled(inputs)[0]
+
+
+def _to_saved_model(network: Any, graph: Any, signature: Any, made: str) -> Callable[[np.ndarray], np.ndarray]:
+    import keras
+    import tensorflow as tf
+
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serve", graph.python_function, input_signature=signature)
+    archive.write_out(made, verbose=False)
+    loaded = tf.saved_model.load(made)
+    return lambda inputs: loaded.serve(tf.constant(inputs))[OUTPUT].numpy()
+
+
+_CONVERTERS: dict[str, Callable[[Any, Any, Any, str], Callable[[np.ndarray], np.ndarray]]] = {
+    "onnx": _to_onnx,
+    "openvino": _to_openvino,
+    "saved_model": _to_saved_model,
+}
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
