@@ -59,6 +59,8 @@ class Tiling:
     columns: tuple[Span, ...]
     panel: int
     """Most columns, in input pixels, that are worked on from top to bottom before the next ones are begun."""
+    cache: int = 64 << 20
+    """Bytes of decoded blocks that GDAL is to keep."""
 
     @property
     def count(self) -> int:

@@ -74,10 +74,10 @@ class ClassProducts:
             return found
         from scipy.special import softmax
 
-        p = np.where(valid[..., None], softmax(output, axis=-1), np.float32(np.nan))
-        for layer in extras:
-            found.append(np.ascontiguousarray(np.moveaxis(_OF_PROBABILITIES[layer.name](p), -1, 0), np.float32))
-        return found
+        # Several times faster with the classes first, where each step runs over long rows.
+        p = softmax(np.ascontiguousarray(np.moveaxis(output, -1, 0), np.float32), axis=0)
+        p[:, ~valid] = np.nan
+        return [*found, *(_OF_PROBABILITIES[layer.name](p).astype(np.float32, copy=False) for layer in extras)]
 
 
 class BandProducts:
@@ -112,9 +112,9 @@ def make_products(
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
-    """Shannon entropy over that of equal probabilities; 0 for a single class."""
+    """Shannon entropy of probabilities (class, height, width) over that of equal ones; 0 for a single class."""
     logs = np.log(p, where=p > 0, out=np.zeros_like(p))
-    return np.abs((p * logs).sum(-1, keepdims=True)) / np.log(max(p.shape[-1], 2))
+    return np.abs((p * logs).sum(0, keepdims=True)) / np.log(max(len(p), 2))
 
 
 def free_value(classes: Sequence[ClassInfo]) -> int:
@@ -125,7 +125,7 @@ def free_value(classes: Sequence[ClassInfo]) -> int:
 
 _OF_PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "probabilities": lambda p: p,
-    "confidence": lambda p: p.max(-1, keepdims=True),
+    "confidence": lambda p: p.max(0, keepdims=True),
     "entropy": _entropy,
 }
 _KINDS: dict[OutputKind, Callable[[ModelOutput, Sequence[str]], Products]] = {

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import glob
 import os
-import shutil
-import socket
 import sys
-import tempfile
-import time
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -27,6 +22,7 @@ from geodl.data.source import Grid
 from geodl.errors import OptionError, OutputExists, OutputUnwritable
 from geodl.inference.planning import GDAL_CACHE
 from geodl.inference.products import Layer
+from geodl.inference.scratch import scratch_folder
 
 __all__ = ("MapWriter", "layer_path")
 
@@ -40,7 +36,6 @@ _COG = {
     "bigtiff": "IF_SAFER",
     "num_threads": "ALL_CPUS",
 }
-_DAY = 86400
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -89,7 +84,7 @@ class MapWriter:
         self.paths = tuple(layer_path(target, layer, main=k == 0) for k, layer in enumerate(layers))
         self._layers, self._grid, self._target, self._tags = layers, grid, target, tags or {}
         self._files: list[IO[bytes]] = []
-        self._made: list[Path] = []
+        self._open = ExitStack()
         for path in self.paths:
             if path.is_dir():
                 raise OutputUnwritable(path, "it is a folder")
@@ -98,11 +93,7 @@ class MapWriter:
 
     def __enter__(self) -> Self:
         try:
-            self._made = [folder for folder in self._target.parents if not folder.exists()]
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(self._target)
-            prefix = f"{_prefix(self._target)}{os.getpid()}-"
-            self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._target.parent))
+            self._folder = self._open.enter_context(scratch_folder(self._target))
             for layer in self._layers:
                 file = open(self._folder / f"{layer.name}.raw", "wb")
                 self._files.append(file)
@@ -189,11 +180,7 @@ class MapWriter:
                 file.close()
             except OSError:
                 continue  # What it still held back belongs to a map that is given up.
-        if hasattr(self, "_folder"):
-            shutil.rmtree(self._folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # There is something in them where a map was made.
-            for folder in self._made:
-                folder.rmdir()
+        self._open.close()
 
 
 def _raw_vrt(layer: Layer, grid: Grid) -> str:
@@ -229,28 +216,3 @@ def _reserve(file: IO[bytes], size: int) -> None:
             if error.errno not in _NOT_OFFERED:
                 raise
     os.truncate(file.fileno(), size)
-
-
-def _prefix(target: Path) -> str:
-    return f".{target.name}.{socket.gethostname()}-"
-
-
-def _remove_stale(target: Path) -> None:
-    """Removes what processes that no longer live left for this target."""
-    for folder in target.parent.glob(f"{glob.escape(_prefix(target))}*"):
-        pid = folder.name.removeprefix(_prefix(target)).partition("-")[0]
-        if pid.isdigit() and not _lives(int(pid), folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int, folder: Path) -> bool:
-    if os.name == "nt":
-        # There is no harmless way to ask for a process there, but a day without a change is an answer.
-        return time.time() - folder.stat().st_mtime < _DAY
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

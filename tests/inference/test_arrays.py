@@ -10,7 +10,7 @@ from affine import Affine
 
 from geodl.data.cube import open_cube
 from geodl.data.source import Grid, Window
-from geodl.inference.arrays import map_grid, to_xarray
+from geodl.inference.arrays import to_xarray
 from geodl.inference.products import make_products
 from tests.inference.fakes import TRANSFORM, UTM, RecordingSource, make_contract, make_scene
 
@@ -86,6 +86,6 @@ def test_rotated_grids_have_a_transform_and_no_coordinates() -> None:
     assert mapped.rio.transform(recalc=False).almost_equals(source.grid.transform)
 
 
-def test_map_grid_divides_pixels() -> None:
-    grid = map_grid(make_scene(4, 6).grid, Window(1, 1, 2, 3), 2)
+def test_a_finer_grid_divides_pixels() -> None:
+    grid = make_scene(4, 6).grid.crop(Window(1, 1, 2, 3)).finer(2)
     assert grid.shape == (6, 4) and grid.transform == Affine(5, 0, 500_010, 0, -5, 4_999_990)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from geodl.data.cube import ArraySource, open_cube
 from geodl.data.source import Window
 from geodl.inference.area import Area
-from geodl.inference.arrays import MemorySink, map_grid
+from geodl.inference.arrays import MemorySink
 from geodl.inference.blocks import Tiling, axis_spans
 from geodl.inference.engine import map_scene
 from geodl.inference.lazy import lazy_map
@@ -88,7 +88,7 @@ def test_an_area_is_kept() -> None:
     contract = make_contract(margin=None, lattice=4)
     products = make_products(contract.output)
     source = lazy_scene(60, 60, [])
-    area = Area(np.array([shapely.box(5, 10, 20, 30)]), map_grid(source.grid, source.grid.window))
+    area = Area(np.array([shapely.box(5, 10, 20, 30)]), source.grid)
     tiling = cut(60, 60)
     (lazy,) = lazy_map(BlurNetwork(), source, contract=contract, products=products, tiling=tiling, area=area)
     valid = source.read()[1].all(-1)

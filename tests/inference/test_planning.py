@@ -106,3 +106,40 @@ def test_memory_does_not_grow_with_the_scene() -> None:
             tile = tiling.tile[0] * tiling.tile[1] * COST.per_pixel()
             taken.append(tile + min(tiling.panel, shape[1]) * COST.per_column(tiling.ramp))
         assert taken[1] <= 1.1 * taken[0] <= 1.1 * DEFAULT_MEMORY
+
+
+def blocks(rows: int, columns: int) -> int:
+    """Of tiles of 512 pixels with 4 bands of 2 bytes, wherever the window lies."""
+    high, wide = (-(-(n - 1) // 512) + 1 for n in (rows, columns))
+    return high * wide * 512 * 512 * 8
+
+
+def strips(rows: int, columns: int) -> int:
+    """Of strips as wide as a scene of 20,000 pixels."""
+    return rows * 20_000 * 8
+
+
+def test_a_row_of_tiles_stays_in_the_cache_where_blocks_are_dear() -> None:
+    contract = make_contract(margin=107, lattice=16)
+    near = plan_tiling((9000, 20_000), contract, cost=COST)
+    far = plan_tiling((9000, 20_000), contract, cost=COST, decoded=blocks)
+    assert near.cache == 64 << 20
+    assert far.cache == blocks(far.tile[0], 20_000)
+    assert far.panel == 20_000 <= near.panel
+    striped = plan_tiling((9000, 20_000), contract, cost=COST, decoded=strips)
+    assert striped.cache == strips(striped.tile[0], 1) <= DEFAULT_MEMORY // 4
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 2 << 30])
+def test_what_the_cache_takes_the_tiles_do_not(memory: int) -> None:
+    contract = make_contract(margin=107, lattice=16)
+    tiling = plan_tiling((60_000, 60_000), contract, cost=COST, decoded=blocks, memory=memory)
+    assert tiling.cache == memory // 4
+    assert tiling.tile[0] * tiling.tile[1] * COST.per_pixel() + tiling.cache <= memory + (64 << 20)
+    assert blocks(tiling.tile[0], tiling.panel) <= tiling.cache < blocks(tiling.tile[0], tiling.panel + 512)
+
+
+def test_strips_that_no_cache_holds_do_not_make_narrow_panels() -> None:
+    contract = make_contract(margin=107, lattice=16)
+    wide = plan_tiling((9000, 20_000), contract, cost=COST, decoded=lambda rows, columns: 10 * strips(rows, columns))
+    assert wide.panel == plan_tiling((9000, 20_000), contract, cost=COST, decoded=strips).panel
