@@ -3,11 +3,13 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.vrt import WarpedVRT
 
 from geodl.data import handles
 from geodl.data.handles import Handle, reading
@@ -98,3 +100,26 @@ def test_a_file_without_transform_is_opened_without_a_warning(tmp_path: Path, re
     recwarn.clear()
     Handle(path).dataset()
     assert not recwarn.list
+
+
+def test_what_is_read_through_a_handle_keeps_the_errors_of_the_file(tmp_path: Path) -> None:
+    handle = Handle(write(tmp_path / "a.tif"))
+    assert handle.use(lambda dataset: dataset.read()).shape == (1, 64, 64)
+
+    def refuse(dataset: rasterio.DatasetReader) -> None:
+        raise rasterio.errors.RasterioIOError("blocks are missing.")
+
+    with pytest.raises(SourceUnreadable, match=r"damaged or cut short \(blocks are missing\)\. Copy"):
+        handle.use(refuse)
+
+
+def test_an_opener_wraps_the_file_and_both_are_closed_together(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif")
+    handle = Handle(path, lambda name: WarpedVRT(rasterio.open(name), crs="EPSG:3857"))
+    gc.collect()
+    with rasterio.open(path) as dataset, WarpedVRT(dataset, crs="EPSG:3857") as warped:
+        np.testing.assert_array_equal(handle.use(lambda opened: opened.read()), warped.read())
+    source = weakref.ref(handle.dataset().src_dataset)
+    handle.close()
+    gc.collect()
+    assert source() is None
