@@ -140,11 +140,16 @@ class UnitMismatch(GeodlError):
 class ResolutionMismatch(GeodlError):
     """A source's pixel size is not the one that the network was trained with."""
 
-    def __init__(self, where: object, *, expected: str, received: str) -> None:
-        super().__init__(
-            f"{where}: the pixel size does not fit. Expected {expected}. Received: {received}. "
-            "Resample the source, or pass any_resolution=True (--any-resolution) to map it all the same."
-        )
+    def __init__(
+        self,
+        where: object,
+        *,
+        expected: str,
+        received: str,
+        advice: str = "Set data.resample (--resample bilinear) to resample it as it is read, or pass any_resolution=True "
+        "(--any-resolution) to map it all the same.",
+    ) -> None:
+        super().__init__(f"{where}: the pixel size does not fit. Expected {expected}. Received: {received}. {advice}")
 
 
 class GridMismatch(GeodlError):
@@ -153,7 +158,7 @@ class GridMismatch(GeodlError):
     def __init__(self, one: object, other: object, *, differs: str, expected: object, received: object) -> None:
         super().__init__(
             f"{other} is not on the grid of {one}: the {differs} differs. Expected {expected}. Received: {received}. "
-            "Resample one of them onto the other's grid first (for example with rio warp --like)."
+            "Set data.resample (--resample) to bilinear or another method to bring them onto one grid, or choose others."
         )
 
 

@@ -28,7 +28,7 @@ SENTENCES = {
         "CRS",
         "EPSG:1",
         "EPSG:2",
-        "warp",
+        "--resample",
     ),
     errors.LabelsOutOfRange("l", expected=[0, 1], received=[7]): ("0, 1", "7", "data.ignore_label"),
     errors.NoValidPixels("s"): ("s", "nodata", "expected at least one"),

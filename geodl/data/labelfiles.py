@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from functools import lru_cache
 
 import numpy as np
+import shapely
 
+from geodl.data.asset import Asset
 from geodl.data.rasterfile import RasterFile
-from geodl.data.source import Window, is_nodata
+from geodl.data.source import Grid, Window, is_nodata
 from geodl.data.vectors import Layer
-from geodl.errors import LabelsUnreadable
+from geodl.data.warp import WarpedFile, regular_grid
+from geodl.errors import GridMismatch, LabelsUnreadable
 
-__all__ = ("LARGEST", "label_file", "labelled_values", "read_stored")
+__all__ = ("LARGEST", "label_file", "label_file_on", "labelled_values", "read_stored")
 
 LARGEST = 255
 """Largest class value: maps are written as uint8."""
@@ -32,8 +36,50 @@ def label_file(path: str) -> RasterFile:
     return file
 
 
+def label_file_on(
+    path: str, grid: Grid, *, resample: bool, declared: frozenset[int] = frozenset()
+) -> RasterFile | WarpedFile:
+    """Opens a raster of class values that lies, or is brought, onto the grid of its image.
+
+    Args:
+        path: of the raster. Without any georeference it must only have the image's size.
+        grid: the image's.
+        resample: take each pixel's class from where it lies in a raster on another grid.
+        declared: values that are classes even if the file calls one of them nodata.
+
+    Raises:
+        GridMismatch: the raster does not lie on the image's grid and shall not be resampled, or lies elsewhere.
+        LabelsUnreadable: it has several bands.
+    """
+    file = label_file(path)
+    if not file.by_points:
+        own = file.grid
+        if own.crs is None and own.transform.is_identity and own.shape == grid.shape:
+            return file
+        difference = grid.differs(own)
+        if difference is None:
+            return file
+        if not resample:
+            what, expected, received = difference
+            raise GridMismatch("its image", path, differs=what, expected=expected, received=received)
+    elif not resample:
+        raise GridMismatch(
+            "its image", path, differs="placement", expected="a transform", received="ground control points"
+        )
+    if file.bands[0].nodata in declared:
+        file = RasterFile(Asset(path, nodata=math.nan))
+    outlines = (grid.lonlat_footprint, regular_grid(file).lonlat_footprint)
+    if not any(shapely.is_empty(outlines)) and not shapely.intersects(*outlines):
+        places = [
+            "longitude {0:.4g} to {2:.4g}, latitude {1:.4g} to {3:.4g}".format(*shapely.bounds(outline))
+            for outline in outlines
+        ]
+        raise GridMismatch("its image", path, differs="place", expected=places[0], received=places[1])
+    return WarpedFile(file, grid, method="nearest")
+
+
 def read_stored(
-    file: RasterFile, window: Window, ignore_label: int | None, declared: frozenset[int] = frozenset()
+    file: RasterFile | WarpedFile, window: Window, ignore_label: int | None, declared: frozenset[int] = frozenset()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads class values, and where there is a label (bool), both of shape (height, width)."""
     planes, labelled = file.read(window, [0])

@@ -1,4 +1,4 @@
-"""Labels: the class of each pixel of an image, from a raster on the same grid or from polygons in any CRS."""
+"""Labels: the class of each pixel of an image, from a raster, as a rule on the same grid, or polygons in any CRS."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rasterio.features import rasterize
 from geodl.contract import ClassInfo
 from geodl.data.classes import infer_classes
 from geodl.data.files import stem
-from geodl.data.labelfiles import LARGEST, label_file, labelled_values, read_stored
+from geodl.data.labelfiles import LARGEST, label_file_on, labelled_values, read_stored
 from geodl.data.legend import PALETTE
 from geodl.data.source import Grid, Window
 from geodl.data.vectors import is_vector, read_layer
-from geodl.errors import GridMismatch, LabelsOutOfRange, PairingError
+from geodl.errors import LabelsOutOfRange, PairingError
 
 __all__ = ("IGNORE", "PALETTE", "Labels", "RasterLabels", "VectorLabels", "infer_classes", "open_labels")
 
@@ -70,7 +70,7 @@ class Labels(ABC):
 
 
 class RasterLabels(Labels):
-    """Labels from a raster of class values on the image's grid."""
+    """Labels from a raster of class values on the image's grid, or brought onto it."""
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class RasterLabels(Labels):
         classes: Sequence[ClassInfo],
         ignore_label: int | None = None,
         name: str | None = None,
+        resample: bool = False,
     ) -> None:
         """Reads the file's header.
 
@@ -90,30 +91,26 @@ class RasterLabels(Labels):
             classes: values of any other pixels.
             ignore_label: value that means unlabelled.
             name: default: the file's stem.
+            resample: bring a raster on another grid onto `grid`, by the nearest pixel.
 
         Raises:
-            GridMismatch: the raster does not lie on `grid`.
+            GridMismatch: the raster does not lie on `grid` and shall not be resampled, or lies elsewhere altogether.
             LabelsUnreadable: it has several bands.
             SourceUnreadable: it is missing, damaged or no raster.
         """
         self.name, self.grid, self.classes = name or stem(path), grid, tuple(classes)
-        self._file = label_file(os.fspath(path))
         self._ignore_label = ignore_label
         self._declared = frozenset(info.value for info in classes)
+        self._file = label_file_on(os.fspath(path), grid, resample=resample, declared=self._declared)
         self._lut = np.full(LARGEST + 1, _UNKNOWN, np.int32)
         self._lut[[info.value for info in classes]] = np.arange(len(classes))
-        own = self._file.grid
-        ungeoreferenced = own.crs is None and own.transform.is_identity and own.shape == grid.shape
-        difference = None if ungeoreferenced else grid.differs(own)
-        if difference:
-            what, expected, received = difference
-            raise GridMismatch("its image", path, differs=what, expected=expected, received=received)
 
     def _read(self, window: Window) -> np.ndarray:
         stored, labelled = read_stored(self._file, window, self._ignore_label, self._declared)
         possible = labelled & (stored <= LARGEST)
         if stored.dtype.kind == "f":
-            possible &= stored == np.floor(stored)
+            with np.errstate(invalid="ignore"):
+                possible &= stored == np.floor(stored)
         indices = self._lut[np.where(possible, stored, 0).astype(np.uint8)]
         indices[~possible] = _UNKNOWN
         indices[~labelled] = IGNORE
@@ -208,11 +205,12 @@ def open_labels(
     column: str | None = None,
     ignore_label: int | None = None,
     name: str | None = None,
+    resample: bool = False,
 ) -> Labels:
     """Opens a raster or polygons as labels of the image with `grid`; see `RasterLabels` and `VectorLabels`."""
     if is_vector(os.fspath(path)):
         return VectorLabels(path, grid, classes=classes, column=column, ignore_label=ignore_label, name=name)
-    return RasterLabels(path, grid, classes=classes, ignore_label=ignore_label, name=name)
+    return RasterLabels(path, grid, classes=classes, ignore_label=ignore_label, name=name, resample=resample)
 
 
 def _index_by_value(

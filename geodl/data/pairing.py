@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import shapely
 
 from geodl.data.files import distinct_names, find_files
-from geodl.data.opening import open_source
-from geodl.data.raster import RASTER_EXTENSIONS, Spec
+from geodl.data.opening import needs_bands, open_source
+from geodl.data.raster import RASTER_EXTENSIONS
 from geodl.data.rasterfile import RasterFile
+from geodl.data.resample import Resample
 from geodl.data.source import Grid
 from geodl.data.vectors import VECTOR_EXTENSIONS, is_vector, read_layer
+from geodl.data.warp import regular_grid
 from geodl.errors import OptionError, PairingError
 
 __all__ = ("find_labels", "pair")
@@ -34,7 +36,14 @@ def find_labels(where: Any) -> list[str]:
     return find_files(where, extensions=(*RASTER_EXTENSIONS, *VECTOR_EXTENSIONS), what="labels")
 
 
-def pair(images: Sequence[tuple[str, Spec]], labels: Any, *, match: str = "auto") -> list[tuple[str, Spec, str]]:
+def pair(
+    images: Sequence[tuple[str, Any]],
+    labels: Any,
+    *,
+    match: str = "auto",
+    bands: Sequence[str] | None = None,
+    resample: Resample | None = None,
+) -> list[tuple[str, Any, str]]:
     r"""Finds the label file of each image.
 
     Args:
@@ -45,6 +54,8 @@ def pair(images: Sequence[tuple[str, Spec]], labels: Any, *, match: str = "auto"
             with a warning. A regular expression: it is searched in both names and its first group must be equal, as
             `^(.+_\d+)_` for `India_900498_S1Hand` and `India_900498_LabelHand`. `auto`: by name, else one image and
             one raster are a pair, else by place.
+        bands: with which bands images are opened, where their place is looked at: products have several grids.
+        resample: how images, and label rasters, that are not placed by one transform are opened then.
 
     Returns:
         (name, spec, label file) of each image, in order. One label file may serve several images. Label files without
@@ -57,8 +68,9 @@ def pair(images: Sequence[tuple[str, Spec]], labels: Any, *, match: str = "auto"
     """
     files = find_labels(labels)
     names = distinct_names(files)
+    place = partial(_by_place, images, files, names, bands=bands, resample=resample)
     if match == "place":
-        return _by_place(images, files, names)
+        return place()
     if match not in ("auto", "stem"):
         return _by_key(images, files, names, _pattern(match))
     by_name: dict[str, list[str]] = {}
@@ -71,12 +83,12 @@ def pair(images: Sequence[tuple[str, Spec]], labels: Any, *, match: str = "auto"
         raise PairingError(f"{_lacking(missing, images)} of the same name.", images=missing, labels=names)
     if len(images) == len(files) == 1 and not is_vector(files[0]):
         return [(*images[0], files[0])]
-    return _by_place(images, files, names, before=f"{_lacking(missing, images)} of the same name; matched by place, ")
+    return place(before=f"{_lacking(missing, images)} of the same name; matched by place, ")
 
 
 def _by_key(
-    images: Sequence[tuple[str, Spec]], files: Sequence[str], names: Sequence[str], pattern: re.Pattern[str]
-) -> list[tuple[str, Spec, str]]:
+    images: Sequence[tuple[str, Any]], files: Sequence[str], names: Sequence[str], pattern: re.Pattern[str]
+) -> list[tuple[str, Any, str]]:
     by_key: dict[str, list[str]] = {}
     for name, file in zip(names, files):
         found = pattern.search(name)
@@ -104,7 +116,7 @@ def _lacking(missing: Sequence[str], images: Sequence[Any]) -> str:
     return f"{len(missing)} of {len(images)} images have no label file"
 
 
-def _joined(candidates: Sequence[tuple[str, Spec, list[str]]]) -> list[tuple[str, Spec, str]]:
+def _joined(candidates: Sequence[tuple[str, Any, list[str]]]) -> list[tuple[str, Any, str]]:
     for name, _, files in candidates:
         if len(files) > 1:
             raise PairingError(f"{name} has {len(files)} label files.", images=[name], labels=files)
@@ -112,14 +124,21 @@ def _joined(candidates: Sequence[tuple[str, Spec, list[str]]]) -> list[tuple[str
 
 
 def _by_place(
-    images: Sequence[tuple[str, Spec]], files: Sequence[str], names: Sequence[str], *, before: str = ""
-) -> list[tuple[str, Spec, str]]:
+    images: Sequence[tuple[str, Any]],
+    files: Sequence[str],
+    names: Sequence[str],
+    *,
+    bands: Sequence[str] | None,
+    resample: Resample | None,
+    before: str = "",
+) -> list[tuple[str, Any, str]]:
     layers = [read_layer(file) for file in files if is_vector(file)]
-    rasters = [(file, RasterFile(file).grid) for file in files if not is_vector(file)]
+    opened = [RasterFile(file) for file in files if not is_vector(file)]
+    rasters = [(file.path, file.grid if resample is None else regular_grid(file)) for file in opened]
     corners = np.array([_corners(grid) for _, grid in rasters]).reshape(-1, 6)
     pairs, without = [], []
     for name, spec in images:
-        grid = _grid(spec)
+        grid = open_source(spec, name=name, bands=bands if needs_bands(spec) else None, resample=resample).grid
         found = [layer.path for layer in layers if len(layer.on(grid)[0])]
         found += _rasters_at(grid, rasters, corners)
         if len(found) > 1:
@@ -152,12 +171,6 @@ def _rasters_at(grid: Grid, rasters: Sequence[tuple[str, Grid]], corners: np.nda
 def _corners(grid: Grid) -> tuple[float, ...]:
     """Size, upper-left and lower-right corner."""
     return (*grid.shape, *(grid.transform @ (0, 0)), *(grid.transform @ (grid.width, grid.height)))
-
-
-def _grid(spec: Spec) -> Grid:
-    if isinstance(spec, (str, os.PathLike)):
-        return RasterFile(spec).grid
-    return open_source(spec).grid
 
 
 def _pattern(match: str) -> re.Pattern[str]:

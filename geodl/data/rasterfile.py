@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from pyproj import CRS
@@ -14,9 +15,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError as RasterioCRSError
 
 from geodl.contract import Band
-from geodl.data.handles import Handle, reading
+from geodl.data.asset import Asset
+from geodl.data.files import is_local
+from geodl.data.handles import Handle
 from geodl.data.source import Grid, Window, finite_nodata
-from geodl.errors import SourceUnreadable
+from geodl.errors import BandMismatch, SourceUnreadable
 
 __all__ = ("RasterFile",)
 
@@ -25,6 +28,9 @@ _COLOURS = {
     ColorInterp.mwir, ColorInterp.lwir, ColorInterp.tir, ColorInterp.pan, ColorInterp.coastal,
 }  # fmt: skip
 
+_MOST_BANDS = 8192
+"""A header may claim anything, and GDAL allocates what a block of all bands takes."""
+
 
 class RasterFile:
     """One raster file: what its header says, and its stored values. Safe to read from several threads."""
@@ -32,49 +38,92 @@ class RasterFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Reads the header.
 
+        Args:
+            path: a path, or an `Asset`, which overrules the header.
+
         Raises:
-            SourceUnreadable: see `open_raster`; palette images are not refused here.
+            SourceUnreadable: it is missing, damaged, no image, or complex-valued. Palette images are not refused here.
+            BandMismatch: the asset names more or fewer bands than there are.
         """
+        asset = path if isinstance(path, Asset) else Asset(path)
         self.path = os.fspath(path)
+        self.codes = asset.codes
+        """See `Asset`."""
         self._handle = Handle(self.path)
-        dataset = self._handle.dataset()
-        with reading(self.path):
-            if dataset.gcps[0] and dataset.transform.is_identity:
-                raise SourceUnreadable(
-                    self.path, "its pixels are placed by ground control points only, not by a transform",
-                    advice="Warp it onto a regular grid first (for example with rio warp or gdalwarp).",
-                )  # fmt: skip
-            colours = dataset.colorinterp
-            self._alpha = [i for i, colour in enumerate(colours, 1) if colour == ColorInterp.alpha]
-            self._indexes = [i for i in dataset.indexes if i not in self._alpha]
-            if not self._indexes:
-                raise SourceUnreadable(self.path, "it has no band besides transparency")
-            for i in self._indexes:
-                if dataset.dtypes[i - 1].startswith("complex"):
-                    raise SourceUnreadable(
-                        self.path, f"band {i} is complex ({dataset.dtypes[i - 1]})",
-                        advice="Write its magnitude (or real and imaginary part) as real bands first.",
-                    )  # fmt: skip
-            self.grid = Grid(_crs(dataset, self.path), dataset.transform, dataset.height, dataset.width)
-            self.colormap: dict[int, tuple[int, int, int, int]] | None = None
-            for i in self._indexes:
-                if colours[i - 1] == ColorInterp.palette:
-                    self.colormap = dataset.colormap(i)
-            self.block: tuple[int, int] = dataset.block_shapes[0]
-            self.tags: dict[str, str] = dataset.tags(1)
-            self.given_names = _given_names(dataset, self._indexes)
-            self._masked = _masked(dataset, self._indexes)
-            self.bands = tuple(
-                Band(
-                    name=given or f"band_{k}",
-                    unit=dataset.units[i - 1] or "",
-                    dtype=dataset.dtypes[i - 1],
-                    scale=dataset.scales[i - 1],
-                    offset=dataset.offsets[i - 1],
-                    nodata=finite_nodata(dataset.nodatavals[i - 1]),
-                )
-                for k, (i, given) in enumerate(zip(self._indexes, self.given_names), 1)
+        self._handle.use(lambda dataset: self._describe(dataset, asset))
+
+    def _describe(self, dataset: Any, asset: Asset) -> None:
+        """Reads the header."""
+        if dataset.driver == "VRT" and is_local(self.path):
+            _check_references(self.path)
+        if dataset.count > _MOST_BANDS:
+            raise SourceUnreadable(
+                self.path, f"it claims to have {dataset.count} bands; {_MOST_BANDS} at most are read"
             )
+        colours = dataset.colorinterp
+        self.alpha: list[int] = [i for i, colour in enumerate(colours, 1) if colour == ColorInterp.alpha]
+        """Numbers of the bands that say how opaque a pixel is, from 1."""
+        self.indexes: list[int] = [i for i in dataset.indexes if i not in self.alpha]
+        """Numbers of the other bands."""
+        if not self.indexes:
+            raise SourceUnreadable(self.path, "it has no band besides transparency")
+        # Each of these asks GDAL about all bands, of which there may be thousands.
+        dtypes, units, nodata = dataset.dtypes, dataset.units, dataset.nodatavals
+        scales, offsets = dataset.scales, dataset.offsets
+        for i in self.indexes:
+            if dtypes[i - 1].startswith("complex"):
+                raise SourceUnreadable(
+                    self.path, f"band {i} is complex ({dtypes[i - 1]})",
+                    advice="Write its magnitude (or real and imaginary part) as real bands first.",
+                )  # fmt: skip
+        self.by_points = bool(dataset.gcps[0]) and dataset.transform.is_identity
+        """Whether its pixels are placed by ground control points only, not by a transform."""
+        self._grid = Grid(_crs(dataset, self.path), dataset.transform, dataset.height, dataset.width)
+        if self._grid.is_degenerate:
+            raise SourceUnreadable(
+                self.path, f"its transform gives pixels no place or no area ({tuple(dataset.transform)[:6]})",
+                advice="Assign the right one to it (for example with rio edit-info --transform).",
+            )  # fmt: skip
+        self.colormap: dict[int, tuple[int, int, int, int]] | None = None
+        for i in self.indexes:
+            if colours[i - 1] == ColorInterp.palette:
+                self.colormap = _colormap(dataset, i)
+        self.block: tuple[int, int] = dataset.block_shapes[0]
+        self.tags: dict[str, str] = dataset.tags(1)
+        self.given_names = _given_names(dataset.descriptions, colours, self.indexes)
+        if asset.bands is not None:
+            if len(asset.bands) != len(self.indexes):
+                received = [given or f"band_{k}" for k, given in enumerate(self.given_names, 1)]
+                raise BandMismatch(self.path, expected=asset.bands, received=received)
+            self.given_names = list(asset.bands)
+        self.masked = _masked(dataset, self.indexes)
+        """Whether there are masks other than nodata values and alpha: for the `file`, by `band`, or none (None)."""
+        self.bands = tuple(
+            Band(
+                name=given or f"band_{k}",
+                unit=(units[i - 1] or "") if asset.unit is None else asset.unit,
+                dtype=dtypes[i - 1],
+                scale=scales[i - 1] if asset.scale is None else asset.scale,
+                offset=offsets[i - 1] if asset.offset is None else asset.offset,
+                nodata=finite_nodata(nodata[i - 1] if asset.nodata is None else asset.nodata),
+            )
+            for k, (i, given) in enumerate(zip(self.indexes, self.given_names), 1)
+        )
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie. Raises `SourceUnreadable` where only ground control points say so."""
+        if self.by_points:
+            raise SourceUnreadable(
+                self.path, "its pixels are placed by ground control points only, not by a transform",
+                advice="Set data.resample (--resample) to bilinear, or another method, to warp it onto a regular grid.",
+            )  # fmt: skip
+        return self._grid
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(height, width)` in pixels."""
+        return self._grid.shape
 
     def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
         """Reads stored values.
@@ -91,27 +140,25 @@ class RasterFile:
         Raises:
             SourceUnreadable: the file is damaged or cut short.
         """
-        dataset = self._handle.dataset()
-        indexes = [self._indexes[k] for k in bands]
+        indexes = [self.indexes[k] for k in bands]
+        return self._handle.use(lambda dataset: self._stored(dataset, window, indexes))
+
+    def _stored(self, dataset: Any, window: Window, indexes: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
         valid = None
-        with reading(self.path):
-            stored = dataset.read(indexes, window=window)
-            if self._masked == "file":
-                valid = dataset.read_masks(self._indexes[0], window=window) > 0
-            elif self._masked == "band":
-                valid = dataset.read_masks(indexes, window=window) > 0
-            if self._alpha:
-                opaque = (dataset.read(self._alpha, window=window) > 0).all(axis=0)
-                valid = opaque if valid is None else valid & opaque
+        stored = dataset.read(indexes, window=window)
+        if self.masked == "file":
+            valid = dataset.read_masks(self.indexes[0], window=window) > 0
+        elif self.masked == "band":
+            valid = dataset.read_masks(indexes, window=window) > 0
+        if self.alpha:
+            opaque = (dataset.read(self.alpha, window=window) > 0).all(axis=0)
+            valid = opaque if valid is None else valid & opaque
         return stored, valid
 
     def alpha_like_data(self) -> int | None:
         """Returns the number of an alpha band that is neither quite opaque nor quite transparent nearly anywhere."""
-        dataset = self._handle.dataset()
-        for i in self._alpha:
-            with reading(self.path):
-                some = dataset.read(i, out_shape=(min(64, dataset.height), min(64, dataset.width)))
-            if len(np.unique(some)) > 16 and np.isin(some, (0, some.max())).mean() < 0.5:
+        for i in self.alpha:
+            if self._handle.use(partial(_is_mixed, index=i)):
                 return i
         return None
 
@@ -120,21 +167,57 @@ class RasterFile:
         self._handle.close()
 
 
-def _given_names(dataset: Any, indexes: Sequence[int]) -> list[str | None]:
+def _colormap(dataset: Any, index: int) -> dict[int, tuple[int, int, int, int]]:
+    try:
+        colours = dataset.colormap(index)
+    except ValueError:  # A palette image without its palette.
+        return {}
+    return {value: tuple(min(max(part, 0), 255) for part in colour) for value, colour in colours.items()}
+
+
+def _given_names(
+    descriptions: Sequence[str | None], colorinterp: Sequence[ColorInterp], indexes: Sequence[int]
+) -> list[str | None]:
     """Names that the file itself gives to its bands: all different, else none."""
-    described = [(dataset.descriptions[i - 1] or "").strip() or None for i in indexes]
+    described = [(descriptions[i - 1] or "").strip() or None for i in indexes]
     if any(described):
         given = [name for name in described if name]
         return described if len(set(given)) == len(given) else [None] * len(indexes)
-    colours = [dataset.colorinterp[i - 1] for i in indexes]
+    colours = [colorinterp[i - 1] for i in indexes]
     if set(colours) <= _COLOURS and len(set(colours)) == len(colours):
         return [colour.name for colour in colours]
     return [None] * len(indexes)
 
 
+def _is_mixed(dataset: Any, index: int) -> bool:
+    some = dataset.read(index, out_shape=(min(64, dataset.height), min(64, dataset.width)))
+    return len(np.unique(some)) > 16 and bool(np.isin(some, (0, some.max())).mean() < 0.5)
+
+
+def _check_references(path: str) -> None:
+    """GDAL opens a virtual file whatever it refers to, and says so only when it is read."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError:  # GDAL reads XML that others would not.
+        return
+    for element in root.iter():
+        name = (element.text or "").strip()
+        if element.tag not in ("SourceFilename", "SourceDataset") or not name or not is_local(name) or "<" in name:
+            continue
+        relative = element.get("relativeToVRT", element.get("relativetoVRT", "0")) == "1"
+        source = os.path.join(os.path.dirname(path), name) if relative else name
+        # What is no path may be one of GDAL's own words, such as NETCDF:"a.nc":band.
+        if not os.path.exists(source) and ":" not in name:
+            raise SourceUnreadable(
+                path, f"it refers to {source}, which is not there",
+                advice="Bring that file there, or build the virtual file anew.",
+            )  # fmt: skip
+
+
 def _masked(dataset: Any, indexes: Sequence[int]) -> str | None:
     """Says whether masks other than nodata values and alpha are `file`-wide, by `band`, or absent (None)."""
-    flags = [set(dataset.mask_flag_enums[i - 1]) for i in indexes]
+    every = dataset.mask_flag_enums
+    flags = [set(every[i - 1]) for i in indexes]
     if all(flag & {MaskFlags.all_valid, MaskFlags.alpha} or flag == {MaskFlags.nodata} for flag in flags):
         return None
     return "file" if all(MaskFlags.per_dataset in flag for flag in flags) else "band"

@@ -18,20 +18,20 @@ from geodl.data.cache import cached
 from geodl.data.chords import mean_chord
 from geodl.data.labels import Labels, VectorLabels, infer_classes, open_labels
 from geodl.data.legend import class_colour
-from geodl.data.opening import find_scenes, open_source
+from geodl.data.opening import find_scenes
 from geodl.data.pairing import pair
 from geodl.data.samples import RegionSamples, Samples, Scene, SceneSamples, class_counts
 from geodl.data.source import Source, Window
 from geodl.data.splits import Part, SceneSplit, split_scenes
 from geodl.data.statistics import statistics
 from geodl.data.windows import rectangles, subtract
-from geodl.errors import BandMismatch, RecipeError
-from geodl.inference.fitting import fit_source
+from geodl.errors import RecipeError
 from geodl.inference.products import free_value
 from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
 from geodl.pipelines.datasets import laid_out
 from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.scenes import open_fitting, open_scenes, resampling
 from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.recipe import ClassEntry, Split
 from geodl.report.figures import confusion_figure, picture, samples_figure, to_png
@@ -63,7 +63,7 @@ class Segmentation(Pipeline):
         data = self.recipe.data
         pairs = self._pairs()
         classes = self._classes([label for *_, label in pairs])
-        sources = _open_all(pairs, None if data.bands == "auto" else data.bands)
+        sources = open_scenes([(name, spec) for name, spec, _ in pairs], data)
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
         patch = self._patch(sources, labels)
         read = _scenes(sources, labels, self._split(sources, labels, patch))
@@ -92,7 +92,7 @@ class Segmentation(Pipeline):
         official = self.recipe.data.dataset is not None and part == "test"
         part = "all" if official else part
         pairs = self._pairs("test" if part == "all" else "train")
-        sources = [fit_source(open_source(spec, name=name), contract, any_resolution=True) for name, spec, _ in pairs]
+        sources = open_fitting([(name, spec) for name, spec, _ in pairs], contract, self.recipe.data)
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
         if part == "all":
             splits = [SceneSplit.whole(source.grid, "test") for source in sources]
@@ -169,9 +169,10 @@ class Segmentation(Pipeline):
     def _pairs(self, official: Literal["train", "test"] = "train") -> list[tuple[str, Any, str]]:
         """Finds images with their labels; of a data set with a card, those of one official part."""
         data = self.recipe.data
+        bands, resample = None if data.bands == "auto" else data.bands, resampling(data)
         if data.dataset is not None:
             files = laid_out(data.dataset)[official]
-            return pair(find_scenes(files.images), files.labels)
+            return pair(find_scenes(files.images), files.labels, bands=bands, resample=resample)
         for key, where, what in (
             ("images", data.images, "scenes"),
             ("labels", data.labels, "label rasters or polygons"),
@@ -180,7 +181,8 @@ class Segmentation(Pipeline):
                 raise RecipeError(
                     f"data.{key}", f"no {what} given. Set it to a file, a folder or a glob (--set data.{key}=…)."
                 )
-        return pair(find_scenes(data.images, stack=data.stack == "bands"), data.labels, match=data.match)
+        scenes = find_scenes(data.images, stack=data.stack == "bands")
+        return pair(scenes, data.labels, match=data.match, bands=bands, resample=resample)
 
     def _classes(self, label_files: Sequence[str]) -> tuple[ClassInfo, ...]:
         data = self.recipe.data
@@ -206,6 +208,7 @@ class Segmentation(Pipeline):
             column=data.label_column,
             ignore_label=data.ignore_label,
             name=source.name,
+            resample=data.resample is not None,
         )
 
     def _patch(self, sources: Sequence[Source], labels: Sequence[Labels]) -> int:
@@ -264,18 +267,6 @@ def _as_scored(scene: Scene) -> SceneSplit:
     grid, split = scene.source.grid, scene.split
     trained = tuple(subtract(grid.window, rectangles(split.excluded)))
     return SceneSplit(False, {"test": trained}, features={"test": split.features.get("train", ())}, by=split.by)
-
-
-def _open_all(pairs: Sequence[tuple[str, Any, str]], bands: Sequence[str] | None) -> list[Source]:
-    """Opens the scenes; all must have the bands named, or else those of the first."""
-    sources: list[Source] = []
-    for name, spec, _ in pairs:
-        source: Source = open_source(spec, name=name, bands=bands)
-        expected = [band.name for band in (sources or [source])[0].bands]
-        if [band.name for band in source.bands] != expected:
-            raise BandMismatch(name, expected=expected, received=[band.name for band in source.bands])
-        sources.append(source)
-    return sources
 
 
 def _scenes(sources: Sequence[Source], labels: Sequence[Labels], splits: Sequence[SceneSplit]) -> list[Scene]:

@@ -8,12 +8,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from geodl.data.resample import Method
 from geodl.recipe.sections import Section, paths
 
 __all__ = ("Augment", "ClassEntry", "Data", "Split", "Where")
 
-Where = str | list[str] | dict[str, str] | None
-"""A file, a folder, a glob, a list of these, or a mapping of band names to the files of one scene."""
+Where = str | list[str | dict[str, Any]] | dict[str, Any] | None
+"""A file, a folder, a glob, a list of these, a mapping of band names to the files of one scene, or a STAC search: a
+mapping with `stac`, the address of an API, and what is asked of it (see `geodl.data.stacsearch`)."""
 
 
 class ClassEntry(Section):
@@ -114,6 +116,12 @@ class Data(Section):
     """`bands`: the files of a folder or glob are the bands of one scene; null: they are many scenes."""
     bands: Literal["auto"] | list[str] = "auto"
     """Names of the bands used, in this order; auto: all bands of the first scene."""
+    resample: Method | None = None
+    """How bands of one scene on different grids, scenes of another pixel size and files placed by ground control points
+    only are brought onto one regular grid: nearest, bilinear, cubic, average, …; label rasters then by the nearest pixel
+    onto their image's grid; null: they are refused."""
+    resolution: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Pixel size of all scenes, in units of their CRS, with `resample`; null: the first scene's, or its finest band's."""
     classes: Literal["auto"] | list[str] | dict[int, str] | list[ClassEntry] = "auto"
     """Names (of values 0, 1, 2, …), {value: name}, or entries of value, name and colour; auto: the values found."""
     label_column: str | None = None
@@ -140,6 +148,15 @@ class Data(Section):
         if isinstance(where, list):
             return [cls._home(path) for path in where]
         return str(Path(where).expanduser()) if isinstance(where, str) and where.startswith("~") else where
+
+    @field_validator("images", "labels", "sequences", "series", "trajectories")
+    @classmethod
+    def _known_mapping(cls, where: Any) -> Any:
+        for item in where if isinstance(where, list) else [where]:
+            files = isinstance(item, dict) and "stac" not in item
+            if files and not all(isinstance(path, str) for path in item.values()):
+                raise ValueError(f"expected {{band: file}}, or a STAC search with the key `stac`. Received: {item}.")
+        return where
 
     @field_validator("bands")
     @classmethod
@@ -170,6 +187,12 @@ class Data(Section):
         if len(set(values)) < len(values) or len(set(names)) < len(names):
             raise ValueError(f"expected different values and different names. Received: {values} and {names}.")
         return classes
+
+    @model_validator(mode="after")
+    def _resampled(self) -> Self:
+        if self.resolution is not None and self.resample is None:
+            raise ValueError("`resolution` needs `resample`, such as bilinear.")
+        return self
 
     @field_validator("patch")
     @classmethod

@@ -62,6 +62,48 @@ def test_nodata_that_is_declared_a_class_is_one(tmp_path: Path) -> None:
     assert RasterLabels(path, grid(1, 2), classes=CLASSES, ignore_label=0).read().tolist() == [[0, -1]]
 
 
+def test_a_raster_on_another_grid_gives_each_pixel_the_class_where_it_lies(tmp_path: Path) -> None:
+    values = np.array([[3, 0, 7, 255], [9, 7, 3, 0], [0, 0, 255, 3]])
+    path = raster(tmp_path / "a.tif", values, nodata=255, transform=TRANSFORM @ Affine.scale(2))
+    fine = grid(8, 6)
+    with pytest.raises(GridMismatch, match=r"data\.resample \(--resample\)"):
+        open_labels(path, fine, classes=CLASSES)
+    labels = open_labels(path, fine, classes=CLASSES, ignore_label=9, resample=True)
+    index = np.vectorize({3: 0, 0: 1, 7: 2, 255: -1, 9: -1}.get)(values)
+    expected = np.full((8, 6), -1)
+    expected[:6] = np.kron(index, np.ones((2, 2), int))[:, :6]
+    np.testing.assert_array_equal(labels.read(), expected)
+    np.testing.assert_array_equal(labels.read(Window(4, 1, 3, 3)), np.pad(expected, 1, constant_values=-1)[2:5, 5:8])
+
+
+def test_resampled_nodata_that_is_declared_a_class_is_one(tmp_path: Path) -> None:
+    path = raster(tmp_path / "a.tif", [[3, 0]], nodata=0, transform=TRANSFORM @ Affine.scale(2))
+    labels = RasterLabels(path, grid(3, 4), classes=CLASSES, resample=True)
+    assert labels.read().tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [-1, -1, -1, -1]]
+    with pytest.raises(LabelsOutOfRange, match="Received: 3"):
+        RasterLabels(path, grid(3, 4), classes=CLASSES[1:], resample=True).read()
+
+
+def test_a_raster_in_another_crs_is_resampled_and_one_elsewhere_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.choice([0, 3, 7], (30, 30)).astype(np.uint8)
+    path = raster(tmp_path / "a.tif", values, crs="EPSG:4326", transform=Affine(1e-4, 0, 15, 0, -1e-4, 45.155))
+    image = grid(20, 20)
+    read = RasterLabels(path, image, classes=CLASSES, resample=True).read()
+    columns, rows = np.meshgrid(np.arange(20) + 0.5, np.arange(20) + 0.5)
+    to_lonlat = Transformer.from_crs(image.crs, 4326, always_xy=True)
+    lon, lat = to_lonlat.transform(*(image.transform @ (columns, rows)))
+    x, y = (lon - 15) / 1e-4, (45.155 - lat) / 1e-4
+    inside = (x > 0) & (x < 30) & (y > 0) & (y < 30)
+    assert inside.mean() > 0.5
+    index = np.vectorize({3: 0, 0: 1, 7: 2}.get)(values)
+    np.testing.assert_array_equal(read[inside], index[y[inside].astype(int), x[inside].astype(int)])
+    assert (read[~inside] == -1).all()
+    far = raster(tmp_path / "b.tif", values, transform=TRANSFORM @ Affine.translation(5000, 0))
+    with pytest.raises(GridMismatch, match="the place differs. Expected longitude 15 to"):
+        RasterLabels(far, image, classes=CLASSES, resample=True)
+
+
 def test_masked_pixels_are_unlabelled(tmp_path: Path) -> None:
     path = raster(tmp_path / "a.tif", [[3, 0]], mask=[[True, False]])
     assert RasterLabels(path, grid(1, 2), classes=CLASSES).read().tolist() == [[0, -1]]

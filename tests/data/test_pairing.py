@@ -8,10 +8,12 @@ import pytest
 import rasterio
 import shapely
 from pyogrio import raw
+from rasterio.control import GroundControlPoint
 
 from geodl.data.opening import find_scenes
 from geodl.data.pairing import find_labels, pair
-from geodl.errors import EmptyDataset, OptionError, PairingError
+from geodl.data.resample import Resample
+from geodl.errors import EmptyDataset, OptionError, PairingError, SourceUnreadable
 
 
 def raster(path: Path, *, east: float = 0, size: int = 4, step: float = 10, crs: str | None = "EPSG:32633") -> str:
@@ -114,3 +116,27 @@ def test_an_image_under_two_layers_is_ambiguous(tmp_path: Path) -> None:
     polygons(tmp_path / "labels" / "b.gpkg", 0)
     with pytest.raises(PairingError, match="i has 2 label files"):
         labels_of(tmp_path)
+
+
+def test_label_rasters_on_other_grids_are_paired_by_place(tmp_path: Path) -> None:
+    for k, name in enumerate("ab"):
+        raster(tmp_path / "images" / f"{name}.tif", east=1000 * k)
+        raster(tmp_path / "labels" / f"{k}.tif", east=1000 * k, size=2, step=20)
+    assert labels_of(tmp_path) == [("a", "0.tif"), ("b", "1.tif")]
+
+
+def test_images_placed_by_control_points_are_paired_by_place_when_resampled(tmp_path: Path) -> None:
+    raster(tmp_path / "labels" / "somewhere.tif")
+    raster(tmp_path / "labels" / "elsewhere.tif", east=5000)
+    image = tmp_path / "images" / "a.tif"
+    image.parent.mkdir()
+    place = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    points = [GroundControlPoint(r, c, *(place @ (c, r))) for r, c in ((0, 0), (0, 4), (4, 0), (4, 4))]
+    with rasterio.open(
+        image, "w", driver="GTiff", width=4, height=4, count=1, dtype="uint8", crs="EPSG:32633", gcps=points
+    ) as dataset:
+        dataset.write(np.ones((1, 4, 4), np.uint8))
+    with pytest.raises(SourceUnreadable, match="ground control points only"):
+        labels_of(tmp_path)
+    found = pair(find_scenes(tmp_path / "images"), tmp_path / "labels", resample=Resample("nearest"))
+    assert [(name, Path(label).name) for name, _, label in found] == [("a", "somewhere.tif")]

@@ -16,6 +16,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
+from geodl.data.asset import Asset
 from geodl.data.opening import find_scenes
 from geodl.data.raster import open_raster
 from geodl.data.source import Grid
@@ -272,20 +273,70 @@ def test_a_file_without_crs_is_a_pixel_grid_and_said_once(tmp_path: Path, caplog
 
 def test_what_cannot_be_read_right_is_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path / "complex.tif", ramp(1, 2, 2, dtype="complex64"))
-    write(tmp_path / "palette.tif", ramp(1, 2, 2, dtype="uint8"), photometric="palette", colours=(ColorInterp.palette,))
-    with rasterio.open(tmp_path / "palette.tif", "r+") as dataset:
-        dataset.write_colormap(1, {0: (255, 0, 0), 1: (0, 255, 0)})
     corners = [GroundControlPoint(row, col, 100 + col, 50 - row, 0) for row, col in ((0, 0), (0, 2), (2, 0), (2, 2))]
     write(tmp_path / "gcps.tif", ramp(1, 2, 2), transform=None, gcps=corners)
     write(tmp_path / "alpha.tif", ramp(1, 2, 2, dtype="uint8"), colours=(ColorInterp.alpha,))
     for name, cause in {
         "complex": r"band 1 is complex \(complex64\)\. Write its magnitude",
-        "palette": r"palette image.*-expand rgb",
-        "gcps": "ground control points only",
+        "gcps": r"ground control points only.*data\.resample",
         "alpha": "no band besides transparency",
     }.items():
         with pytest.raises(SourceUnreadable, match=cause):
             open_raster(tmp_path / f"{name}.tif")
+
+
+VRT = """<VRTDataset rasterXSize="7" rasterYSize="5"><GeoTransform>500000, 10, 0, 5000000, 0, -10</GeoTransform>
+<SRS>EPSG:32633</SRS><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>
+<SourceFilename relativeToVRT="{relative}">{name}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>
+</VRTRasterBand></VRTDataset>"""
+
+
+def test_a_virtual_file_finds_what_it_refers_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiles").mkdir()
+    tile = write(tmp_path / "tiles" / "a.tif", ramp(1, 5, 7))
+    for name, relative in (("tiles/a.tif", 1), (tile, 0)):
+        (tmp_path / "a.vrt").write_text(VRT.format(name=name, relative=relative))
+        source = open_raster(tmp_path / "a.vrt")
+        np.testing.assert_array_equal(source.read()[0][..., 0], ramp(5, 7))
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(open_raster("a.vrt").read()[0][..., 0], ramp(5, 7))
+
+
+def test_a_virtual_file_that_refers_to_nothing_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name, relative in (("gone.tif", 1), (tmp_path / "gone.tif", 0)):
+        (tmp_path / "a.vrt").write_text(VRT.format(name=name, relative=relative))
+        with pytest.raises(SourceUnreadable, match=r"a\.vrt: it refers to .*gone\.tif, which is not there"):
+            open_raster(tmp_path / "a.vrt")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_jpeg_2000_is_read(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 9999, (1, 70, 90)).astype(np.uint16)
+    values[0, :3] = 0
+    path = write(tmp_path / "a.jp2", values, driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES")
+    read, valid = open_raster(Asset(path, nodata=0, bands=("B04",))).read()
+    np.testing.assert_array_equal(read[..., 0], np.where(values[0] == 0, np.nan, values[0]))
+    np.testing.assert_array_equal(valid[..., 0], values[0] != 0)
+
+
+def test_an_asset_says_what_its_file_does_not(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", ramp(2, 3, 4), nodata=7, scales=(3.0, 3.0), units=("m", "m"))
+    plain = open_raster(Asset(path))
+    assert plain.bands == open_raster(path).bands
+    told = Asset(path, unit="reflectance", scale=1e-4, offset=-0.1, nodata=0, bands=("B2", "B3"))
+    for spec in (told, [told]):
+        source = open_raster(spec, name="scene")
+        assert [(b.name, b.unit, b.scale, b.offset, b.nodata) for b in source.bands] == [
+            ("B2", "reflectance", 1e-4, -0.1, 0),
+            ("B3", "reflectance", 1e-4, -0.1, 0),
+        ]
+        stored = np.moveaxis(ramp(2, 3, 4), 0, -1).astype(float)
+        np.testing.assert_allclose(source.read()[0], np.where(stored == 0, np.nan, stored * 1e-4 - 0.1), rtol=1e-5)
+    assert open_raster(Asset(path, nodata=float("nan"))).read()[1].all()
+    with pytest.raises(BandMismatch, match="Expected 1: one. Received 2"):
+        open_raster(Asset(path, bands=("one",)))
+    one = Asset(write(tmp_path / "b.tif", ramp(1, 3, 4)), scale=2)
+    assert open_raster({"red": one}).read()[0][2, 3, 0] == 22
 
 
 def test_reading_from_several_threads_gives_the_same(tmp_path: Path) -> None:

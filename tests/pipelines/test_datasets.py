@@ -9,8 +9,8 @@ import rasterio
 
 from geodl.cards import load_card
 from geodl.errors import OutputUnwritable, RecipeError
-from geodl.pipelines import datasets
 from geodl.folders import cache_folder
+from geodl.pipelines import datasets
 from geodl.pipelines.datasets import laid_out
 
 
