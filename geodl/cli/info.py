@@ -14,11 +14,16 @@ from geodl.contract import Band, Contract, Dim
 from geodl.errors import BundleError, GeodlError, OptionError
 
 if TYPE_CHECKING:
+    from pyproj import CRS
     from rich.console import Console
+
+    from geodl.data.source import Source
 
 __all__ = ("info",)
 
 _CONTRACT = "contract.json"
+_BANDS = 256
+"""Most that are listed."""
 
 
 def info(
@@ -81,33 +86,40 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
 
 
 def _print_scene(to: Console, name: str, spec: Any) -> None:
-    from geodl.data.opening import open_source
-    from geodl.data.rasterfile import RasterFile
+    from geodl.data.opening import needs_bands, open_source
+    from geodl.data.raster import RasterSource
+    from geodl.data.resample import Resample
 
-    paths = [spec] if isinstance(spec, str | Path) else list(spec.values() if isinstance(spec, dict) else spec)
-    files = [RasterFile(path) for path in paths]
-    grid = files[0].grid
+    several_grids = needs_bands(spec)
+    source = open_source(spec, name=name, resample=Resample() if several_grids else None)
+    grid = source.grid
     y, x = grid.resolution
     rows = [
-        *_storage(str(paths[0])),
+        *(_storage(source.paths[0]) if isinstance(source, RasterSource) and not several_grids else ()),
         ("size", f"{grid.width} × {grid.height} pixels"),
-        ("CRS", grid.crs.to_string() if grid.crs else "none: a plain pixel grid"),
-        ("pixel size", f"{x:.6g} × {y:.6g} {grid.unit or 'pixels'}"),
+        ("CRS", _crs(grid.crs)),
+        (
+            "pixel size",
+            f"{x:.6g} × {y:.6g} {grid.unit or 'pixels'}" + (" (of the finest band)" if several_grids else ""),
+        ),
         ("extent", ", ".join(f"{edge:.10g}" for edge in grid.footprint().bounds)),
+        *_times(source),
         ("map of it", f"{_bytes(grid.width * grid.height)} of classes before compression"),
     ]
-    title = str(paths[0]) if len(paths) == 1 else f"{name}: {paths[0]} and {len(paths) - 1} more"
-    print_table(to, title, ("property", "value"), rows, heading=False)
-    bands = files[0].bands if len(paths) == 1 else open_source(spec).bands
-    print_table(to, "Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), [_band(band) for band in bands])
+    print_table(to, _title(source, spec), ("property", "value"), rows, heading=False)
+    shown = [_band(band) for band in source.bands[:_BANDS]]
+    print_table(to, "Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), shown)
+    if len(source.bands) > len(shown):
+        to.print(f"… and {len(source.bands) - len(shown)} more bands.", markup=False)
 
 
 def _print_fit(to: Console, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
-    from geodl.data.opening import open_source
+    from geodl.data.opening import needs_bands, open_source
     from geodl.inference.fitting import fit_source
 
     try:
-        fit_source(open_source(spec), contract, any_resolution=any_resolution)
+        wanted = [band.name for band in contract.input.bands] if needs_bands(spec) else None
+        fit_source(open_source(spec, bands=wanted), contract, any_resolution=any_resolution)
     except GeodlError as error:
         to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
         return False
@@ -115,14 +127,38 @@ def _print_fit(to: Console, spec: Any, contract: Contract, *, any_resolution: bo
     return True
 
 
+def _title(source: Source, spec: Any) -> str:
+    if isinstance(spec, str | Path):
+        return str(spec)
+    paths = getattr(source, "paths", ())
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{source.name}: {paths[0]}{more}" if paths else source.name
+
+
+def _crs(crs: CRS | None) -> str:
+    if crs is None:
+        return "none: a plain pixel grid"
+    authority = crs.to_authority()
+    if authority:
+        return ":".join(authority)
+    method = crs.coordinate_operation.method_name if crs.coordinate_operation else crs.type_name
+    return f"{method}, without a code" if crs.name in ("undefined", "unknown", "unnamed") else crs.name
+
+
+def _times(source: Source) -> Iterator[tuple[str, str]]:
+    if source.times is not None:
+        first, last = (str(time)[:16].removesuffix("T00:00") for time in source.times[[0, -1]])
+        yield "times", f"{len(source.times)}, {first} to {last}; choose one with @{first}"
+
+
 def _storage(path: str) -> Iterator[tuple[str, str]]:
     """How a file is stored: driver, layout, compression, overviews, masks."""
-    import rasterio
     from rasterio.enums import MaskFlags
 
-    from geodl.data.handles import reading
+    from geodl.data.handles import Handle, reading
 
-    with reading(path), rasterio.open(path) as file:
+    file = Handle(path).dataset()
+    with reading(path):
         structure = file.tags(ns="IMAGE_STRUCTURE")
         cloud = structure.get("LAYOUT") == "COG"
         rows, columns = file.block_shapes[0]

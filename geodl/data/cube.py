@@ -1,10 +1,10 @@
-"""Arrays as sources: `xarray.DataArray`, `xarray.Dataset` (in memory, dask, NetCDF, Zarr) and `numpy`."""
+"""Arrays as sources: `xarray.DataArray`, `xarray.Dataset` (in memory, dask, or lazily from files) and `numpy`."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import dask
@@ -13,38 +13,42 @@ import numpy as np
 import xarray as xr
 from affine import Affine
 from pyproj import CRS
-from pyproj.exceptions import CRSError
 
 from geodl.contract import Band
-from geodl.data.source import Grid, Source, Window, decode, find_bands, finite_nodata, name_bands
+from geodl.data.cubegrid import array_grid, find_axes, is_place, is_time, mapping_name
+from geodl.data.packing import Packing
+from geodl.data.source import Grid, Source, Window, find_bands, finite_nodata, name_bands
+from geodl.data.timeaxis import read_times
 from geodl.errors import SourceUnreadable
 
 __all__ = ("ArraySource", "open_array", "open_cube")
 
-_Y = ("y", "lat", "latitude", "northing", "nav_lat", "row")
-_X = ("x", "lon", "longitude", "easting", "nav_lon", "col")
-_DEGREES = ("lat", "latitude")
-_NODATA = ("_FillValue", "missing_value", "fill_value", "nodata")
-_ADVICE = "Expected dims (band, y, x), (y, x, band) or (y, x), or a Dataset whose variables are the bands."
+_ADVICE = "Expected dims (band, y, x), (y, x, band) or (y, x), and time; or a Dataset whose variables over them are the bands."
 
 
 def open_cube(
-    thing: xr.DataArray | xr.Dataset | np.ndarray, *, name: str | None = None, bands: Sequence[str] | None = None
+    thing: xr.DataArray | xr.Dataset | np.ndarray,
+    *,
+    name: str | None = None,
+    bands: Sequence[str] | None = None,
+    as_stored: bool = False,
 ) -> ArraySource:
     """Opens an array as a source. Only what is read of it is ever computed.
 
     Args:
-        thing: a `DataArray` with dims among y, x (or lat, lon, …) and at most one more, the bands; a `Dataset` whose
-            variables over y and x are the bands; or an array of shape (height, width[, band]), see `open_array`.
-            The CRS is taken from the grid mapping (`spatial_ref`, as rioxarray writes it) or from `attrs["crs"]`;
-            without one, latitude and longitude are EPSG:4326 and anything else is without CRS. The coordinates of pixel
-            centres make the transform. Scale, offset and nodata found in `attrs` are applied; those in `encoding` have
-            been already, by xarray.
+        thing: a `DataArray` with dims y and x (or lat, lon, …), perhaps time, and at most one more, the bands; a
+            `Dataset` whose variables over y and x are the bands; or an array of shape (height, width[, band]), see
+            `open_array`. One time is no time: such a source has none. The CRS is taken from the grid mapping
+            (`spatial_ref`, as rioxarray writes it, or as CF conventions have it) or from `attrs["crs"]`; without one,
+            latitude and longitude are EPSG:4326 and anything else is without CRS. The coordinates of pixel centres
+            make the transform. Scale, offset and nodata found in `attrs` are applied; those in `encoding` have been
+            already, by xarray.
         name: default: the array's name.
         bands: the bands to take, in this order; an array whose bands have no names takes these.
+        as_stored: the values are as a file stores them, so that its `valid_min`, `valid_max` and `valid_range` hold.
 
     Raises:
-        SourceUnreadable: other dims, several times, complex numbers, or coordinates that are not evenly spaced.
+        SourceUnreadable: other dims, complex numbers, or coordinates that are not evenly spaced.
         BandMismatch: one of `bands` is missing.
 
     Example:
@@ -54,11 +58,10 @@ def open_cube(
     (4, 5, 2)
     """
     if isinstance(thing, xr.Dataset):
-        source = _from_dataset(thing, name or "dataset")
+        source = _from_variables(_band_variables(thing, name or "dataset"), name or "dataset", thing, as_stored)
     elif isinstance(thing, xr.DataArray):
         called = name or (str(thing.name) if thing.name is not None else "array")
-        parts = [_spatial(thing, called)]
-        source = ArraySource(parts, _grid(thing, parts[0], called), _bands(parts[0]), called)
+        source = _from_variables({"": thing}, called, None, as_stored)
     elif isinstance(thing, np.ndarray):
         return open_array(thing, name=name or "array", bands=bands)
     else:
@@ -101,20 +104,52 @@ def open_array(
     array = xr.DataArray(values, dims=("y", "x", "band")[: values.ndim])
     if nodata is not None:
         array.attrs["nodata"] = nodata
-    part = _spatial(array, name)
+    part = _part(array, name, as_stored=False)
     grid = Grid(None if crs is None else CRS.from_user_input(crs), transform or Affine.identity(), *values.shape[:2])
     source = ArraySource([part], grid, _bands(part), name)
     return source if bands is None else name_bands(source, bands)
 
 
-class ArraySource(Source):
-    """A scene held by arrays with dims (y, x, band), each with one or several bands."""
+@dataclass(frozen=True)
+class _Part:
+    """One array of a scene, and which of its dims is which. Its dims stay in their order, so that it stays lazy."""
 
-    def __init__(self, parts: Sequence[xr.DataArray], grid: Grid, bands: Sequence[Band], name: str) -> None:
+    array: xr.DataArray
+    y: Hashable
+    x: Hashable
+    band: Hashable | None
+    time: Hashable | None
+    packing: Packing
+
+    @property
+    def dims(self) -> tuple[Hashable, ...]:
+        return tuple(dim for dim in (self.time, self.y, self.x, self.band) if dim is not None)
+
+    @property
+    def count(self) -> int:
+        return 1 if self.band is None else self.array.sizes[self.band]
+
+
+class ArraySource(Source):
+    """A scene, or a cube of several times, held by arrays that each have one or several bands."""
+
+    def __init__(
+        self,
+        parts: Sequence[_Part],
+        grid: Grid,
+        bands: Sequence[Band],
+        name: str,
+        times: np.ndarray | None = None,
+    ) -> None:
         """Use `open_cube` or `open_array`."""
-        self.name, self.grid, self.bands = name, grid, tuple(bands)
+        self.name, self.grid, self.bands, self.times = name, grid, tuple(bands), times
         self._parts = tuple(parts)
-        self._places = tuple((part, k) for part, array in enumerate(parts) for k in range(array.shape[2]))
+        self._places = tuple((number, k) for number, part in enumerate(parts) for k in range(part.count))
+
+    @property
+    def parts(self) -> tuple[_Part, ...]:
+        """The arrays that hold the bands."""
+        return self._parts
 
     def select(self, names: tuple[str, ...]) -> Self:
         """Returns the same scene with these bands in this order. Raises `BandMismatch` where one is missing."""
@@ -126,187 +161,156 @@ class ArraySource(Source):
 
     @property
     def template(self) -> xr.DataArray:
-        """The first of the arrays, of dims (y, x, band) under their own names: it has the coordinates of y and x."""
-        return self._parts[0]
+        """The first of the arrays, of dims (y, x, …) under their own names: it has the coordinates of y and x."""
+        part = self._parts[0]
+        return part.array.transpose(part.y, part.x, ...)
 
     @property
     def is_lazy(self) -> bool:
         """Whether any of the bands is held by dask."""
-        return any(self._parts[part].chunks is not None for part, _ in self._places)
+        return any(self._parts[number].array.chunks is not None for number, _ in self._places)
 
     def lazy(self) -> da.Array:
-        """Returns what `read` would, as a dask array (y, x, band), chunked as the scene is."""
-        planes = [
-            da.asarray(self._parts[part].data)[..., k].map_blocks(decode, band, dtype=np.float32)
-            for (part, k), band in zip(self._places, self.bands, strict=True)
-        ]
-        return da.stack(planes, axis=-1)
+        """Returns what `read` would, as a dask array ([time,] y, x, band), chunked as the scene is."""
+        planes = []
+        for (number, k), band in zip(self._places, self.bands, strict=True):
+            part = self._parts[number]
+            array = part.array if part.band is None else part.array.isel({part.band: k})
+            stored = da.asarray(array.transpose(*(dim for dim in part.dims if dim != part.band)).data)
+            planes.append(stored.map_blocks(part.packing.decode, band, dtype=np.float32))
+        return da.stack(da.broadcast_arrays(*planes) if self.times is not None else planes, axis=-1)
 
     def _read(self, window: Window, times: slice | None) -> tuple[np.ndarray, np.ndarray]:
         rows = slice(int(window.row_off), int(window.row_off + window.height))
         columns = slice(int(window.col_off), int(window.col_off + window.width))
-        wanted = {part: sorted({k for owner, k in self._places if owner == part}) for part, _ in self._places}
-        pieces = {part: self._parts[part][rows, columns, chosen] for part, chosen in wanted.items()}
+        wanted = {number: sorted({k for owner, k in self._places if owner == number}) for number, _ in self._places}
+        pieces = {}
+        for number, chosen in wanted.items():
+            part = self._parts[number]
+            where: dict[Hashable, Any] = {part.y: rows, part.x: columns}
+            if part.band is not None:
+                where[part.band] = chosen
+            if part.time is not None:
+                where[part.time] = times or slice(None)
+            pieces[number] = part.array.isel(where).variable
         # One computation for all bands, so that what they share is computed once.
-        stored = dict(zip(pieces, dask.compute(*(piece.variable for piece in pieces.values()))))
-        values = np.empty((rows.stop - rows.start, columns.stop - columns.start, len(self.bands)), np.float32)
-        for axis, (part, k) in enumerate(self._places):
-            values[..., axis] = decode(stored[part].values[..., wanted[part].index(k)], self.bands[axis])
+        stored = dict(zip(pieces, dask.compute(*pieces.values())))
+        for number, piece in stored.items():
+            # Loaded first: turning the axes of what still lies in a file would make it read element by element.
+            stored[number] = piece.load().transpose(*self._parts[number].dims).values
+        lead = () if self.times is None else (len(self.times[times or slice(None)]),)
+        values = np.empty((*lead, rows.stop - rows.start, columns.stop - columns.start, len(self.bands)), np.float32)
+        for axis, (number, k) in enumerate(self._places):
+            part = self._parts[number]
+            plane = stored[number] if part.band is None else stored[number][..., wanted[number].index(k)]
+            values[..., axis] = part.packing.decode(plane, self.bands[axis])
         return values, np.isfinite(values)
 
 
-def _from_dataset(dataset: xr.Dataset, name: str) -> ArraySource:
-    axes = [_find(dataset.sizes, known) for known in (_Y, _X)]
-    variables = {
+def _band_variables(dataset: xr.Dataset, name: str) -> dict[str, xr.DataArray]:
+    """The variables of a data set over y and x that hold measurements, and not times or places."""
+    axes = find_axes(dataset.sizes, dataset.coords)
+    over = {
         str(key): array for key, array in dataset.data_vars.items() if None not in axes and set(axes) <= set(array.dims)
     }
+    variables = {key: array for key, array in over.items() if array.dtype.kind not in "mMOSU" and not is_place(array)}
     if not variables:
         raise SourceUnreadable(name, f"no variable has dims y and x; there are {_sizes(dataset.sizes)}", advice=_ADVICE)
+    # Latitudes and longitudes of every pixel that are not marked as coordinates still tell of a curvilinear grid.
+    places = {key: array.variable for key, array in over.items() if is_place(array)}
+    return {key: array.assign_coords(places) for key, array in variables.items()}
+
+
+def _from_variables(
+    variables: Mapping[str, xr.DataArray], name: str, dataset: xr.Dataset | None, as_stored: bool
+) -> ArraySource:
     parts, bands = [], []
     for key, array in variables.items():
-        part = _spatial(array, f"{name}: {key}")
+        part = _part(array, f"{name}: {key}" if dataset is not None else name, as_stored=as_stored)
         own = _bands(part)
         parts.append(part)
-        bands += [replace(band, name=key if len(own) == 1 else f"{key}_{band.name}") for band in own]
-    first = next(iter(variables.values()))
-    mapping = dataset.variables.get(_mapping_name(first))
-    return ArraySource(parts, _grid(first, parts[0], name, {} if mapping is None else mapping.attrs), bands, name)
-
-
-def _spatial(array: xr.DataArray, name: str) -> xr.DataArray:
-    """Brings an array to dims (y, x, band); other dims must have size 1."""
-    if array.dtype.kind not in "fiub":
-        raise SourceUnreadable(name, f"its values are {array.dtype}", advice="Expected real numbers.")
-    y, x = (_find(array.sizes, known) for known in (_Y, _X))
-    if y is None or x is None:
-        raise SourceUnreadable(name, f"no dims y and x among {_sizes(array.sizes)}", advice=_ADVICE)
-    rest = [dim for dim in array.dims if dim not in (y, x)]
-    squeezed = [dim for dim in rest if array.sizes[dim] == 1 and (len(rest) > 1 or _is_time(array, dim))]
-    rest = [dim for dim in rest if dim not in squeezed]
-    if any(_is_time(array, dim) for dim in rest):
-        raise SourceUnreadable(
-            name, f"it has several times ({_sizes(array.sizes)})", advice="Choose one, with .isel(time=0)."
-        )
-    if len(rest) > 1:
-        raise SourceUnreadable(name, f"its dims are {_sizes(array.sizes)}", advice=_ADVICE)
-    if 0 in array.shape:
-        raise SourceUnreadable(name, f"it is empty ({_sizes(array.sizes)})", advice=_ADVICE)
-    array = array.isel(dict.fromkeys(squeezed, 0))
-    if not rest:
-        array = array.expand_dims("band", axis=-1)
-        rest = ["band"]
-    return array.transpose(y, x, rest[0])
-
-
-def _grid(array: xr.DataArray, part: xr.DataArray, name: str, mapping: Mapping[Hashable, Any] | None = None) -> Grid:
-    y, x = part.dims[:2]
-    height, width = part.shape[:2]
-    if not mapping:
-        coordinate = array.coords.get(_mapping_name(array))
-        mapping = {} if coordinate is None else coordinate.attrs
-    crs = _crs(mapping, array.attrs, name)
-    if crs is None and str(y).lower() in _DEGREES and y in part.coords:
-        crs = CRS.from_epsg(4326)
-    stated = _stated_transform(mapping)
-    if y not in part.coords or x not in part.coords:
-        if any(coordinate.ndim == 2 for coordinate in part.coords.values()) and stated is None:
-            raise SourceUnreadable(
-                name,
-                "its coordinates are two-dimensional (a curvilinear grid)",
-                advice="Resample it onto a regular grid first.",
-            )
-        return Grid(crs, stated or Affine.identity(), height, width)
-    left, step_x = _axis(part[x], name)
-    top, step_y = _axis(part[y], name)
-    # A single row or column does not say how wide it is.
-    step_x = step_x or (stated.a if stated else abs(step_y or 1.0))
-    step_y = step_y or (stated.e if stated else -abs(step_x))
-    return Grid(crs, Affine(step_x, 0, left - step_x / 2, 0, step_y, top - step_y / 2), height, width)
-
-
-def _axis(coordinate: xr.DataArray, name: str) -> tuple[float, float | None]:
-    """Returns the first pixel centre and the spacing (None: only one pixel) of an evenly spaced coordinate."""
-    if coordinate.dtype.kind not in "fiu":
-        raise SourceUnreadable(
-            name, f"its coordinate {coordinate.name} holds {coordinate.dtype}", advice="Expected numbers."
-        )
-    values = coordinate.values.astype(np.float64)
-    if len(values) == 1:
-        return float(values[0]), None
-    step = (values[-1] - values[0]) / (len(values) - 1)
-    rounding = np.finfo(coordinate.dtype).eps * np.abs(values).max() if coordinate.dtype.kind == "f" else 0.0
-    uneven = np.abs(values - (values[0] + step * np.arange(len(values)))).max()
-    if not step or not np.isfinite(step) or not uneven <= max(0.05 * abs(step), 2 * rounding):
+        if len(own) == 1 and key:
+            own = [replace(own[0], name=key)]
+        elif len(variables) > 1:
+            own = [replace(band, name=f"{key}_{band.name}") for band in own]
+        bands += own
+    axes = {part.time for part in parts if part.time is not None}
+    if len(axes) > 1:
         raise SourceUnreadable(
             name,
-            f"its coordinate {coordinate.name} is not evenly spaced",
-            advice="Resample it onto a regular grid first.",
+            f"its variables have several time axes ({', '.join(map(str, axes))})",
+            advice="Choose variables with one.",
         )
-    return float(values[0]), float(step)
+    first = parts[0]
+    mapping = None if dataset is None else dataset.variables.get(mapping_name(first.array))
+    grid = array_grid(first.array, (first.y, first.x), name, {} if mapping is None else mapping.attrs)
+    timed = next((part for part in parts if part.time is not None), None)
+    times = None if timed is None else read_times(timed.array, timed.time)
+    return ArraySource(parts, grid, bands, name, times)
 
 
-def _crs(mapping: Mapping[Hashable, Any], attrs: Mapping[Hashable, Any], name: str) -> CRS | None:
-    try:
-        for key in ("crs_wkt", "spatial_ref"):
-            if mapping.get(key):
-                return CRS.from_wkt(str(mapping[key]))
-        if "grid_mapping_name" in mapping:
-            return CRS.from_cf({str(key): value for key, value in mapping.items()})
-        if attrs.get("crs") is not None:
-            return CRS.from_user_input(attrs["crs"])
-    except CRSError as error:
-        raise SourceUnreadable(
-            name, f"its CRS is not understood ({error})", advice="Set another, with .rio.write_crs."
-        ) from error
-    return None
+def _part(array: xr.DataArray, name: str, *, as_stored: bool) -> _Part:
+    """Finds out which dim of an array is which; dims other than y, x, time and bands must have size 1."""
+    if array.dtype.kind not in "fiub":
+        raise SourceUnreadable(name, f"its values are {array.dtype}", advice="Expected real numbers.")
+    y, x = find_axes(array.dims, array.coords)
+    if y is None or x is None:
+        raise SourceUnreadable(name, f"no dims y and x among {_sizes(array.sizes)}", advice=_ADVICE)
+    if 0 in array.shape:
+        raise SourceUnreadable(name, f"it is empty ({_sizes(array.sizes)})", advice=_ADVICE)
+    rest = [dim for dim in array.dims if dim not in (y, x)]
+    timely = [dim for dim in rest if is_time(dim, array.coords)]
+    squeezed = [dim for dim in rest if array.sizes[dim] == 1 and (len(rest) > 1 or dim in timely)]
+    times = [dim for dim in timely if dim not in squeezed]
+    others = [dim for dim in rest if dim not in squeezed and dim not in times]
+    if len(others) > 1 or len(times) > 1:
+        raise SourceUnreadable(name, f"its dims are {_sizes(array.sizes)}", advice=_ADVICE)
+    array = array.isel(dict.fromkeys(squeezed, 0))
+    packing = Packing.of(array.attrs, array.dtype, limits=as_stored)
+    return _Part(array, y, x, others[0] if others else None, times[0] if times else None, packing)
 
 
-def _stated_transform(mapping: Mapping[Hashable, Any]) -> Affine | None:
-    text = str(mapping.get("GeoTransform", "")).split()
-    return Affine.from_gdal(*map(float, text)) if len(text) == 6 else None
-
-
-def _mapping_name(array: xr.DataArray) -> str:
-    return str(array.encoding.get("grid_mapping") or array.attrs.get("grid_mapping") or "spatial_ref")
-
-
-def _bands(part: xr.DataArray) -> list[Band]:
-    """Describes the bands of an array with dims (y, x, band)."""
-    attrs, count = part.attrs, part.shape[2]
-    names = _band_names(part)
-    nodata = next((attrs[key] for key in _NODATA if attrs.get(key) is not None), attrs.get("nodatavals"))
-    if nodata is None and part.dtype.kind in "iu":
+def _bands(part: _Part) -> list[Band]:
+    """Describes the bands of an array."""
+    attrs, count = part.array.attrs, part.count
+    nodata: Any = part.packing.missing[0] if part.packing.missing else attrs.get("nodatavals")
+    per_band = next((attrs[key] for key in ("_FillValue", "nodata") if np.size(attrs.get(key, "")) == count > 1), None)
+    if per_band is not None:
+        nodata = per_band
+    elif nodata is None and part.array.dtype.kind in "iu":
         # Integers can't have been masked while reading, so what the encoding says still holds.
-        nodata = part.encoding.get("_FillValue")
-    per_band = {
+        nodata = part.array.encoding.get("_FillValue")
+    stated = {
         "unit": _each(attrs.get("units"), count, ""),
         "scale": _each(attrs.get("scale_factor", attrs.get("scales")), count, 1.0),
         "offset": _each(attrs.get("add_offset", attrs.get("offsets")), count, 0.0),
         "nodata": _each(nodata, count, None),
     }
+    names = _band_names(part)
     return [
         Band(
             name=names[k],
-            unit=str(per_band["unit"][k] or ""),
-            dtype=str(part.dtype),
-            scale=float(per_band["scale"][k]),
-            offset=float(per_band["offset"][k]),
-            nodata=finite_nodata(per_band["nodata"][k]),
+            unit=str(stated["unit"][k] or ""),
+            dtype=str(part.packing.dtype.newbyteorder("=")),
+            scale=float(stated["scale"][k]),
+            offset=float(stated["offset"][k]),
+            nodata=finite_nodata(stated["nodata"][k]),
         )
         for k in range(count)
     ]
 
 
-def _band_names(part: xr.DataArray) -> list[str]:
-    count, dim = part.shape[2], part.dims[2]
-    labels = part.coords[dim].values if dim in part.coords and part.coords[dim].ndim == 1 else np.array([])
-    described = part.attrs.get("long_name")
+def _band_names(part: _Part) -> list[str]:
+    array, count = part.array, part.count
+    in_order = part.band in array.coords and array.coords[part.band].ndim == 1
+    labels = array.coords[part.band].values if in_order else np.array([])
+    described = array.attrs.get("long_name")
     if labels.dtype.kind in "UTO" and len(labels) == count and len({str(label) for label in labels}) == count:
         return [str(label) for label in labels]
     if isinstance(described, (tuple, list)) and len(described) == count == len(set(described)) and all(described):
         return [str(text) for text in described]
     if count == 1:
-        own = described if isinstance(described, str) and described else part.name
+        own = described if isinstance(described, str) and described else array.name
         if own is not None and not str(own).startswith("__"):
             return [str(own)]
     return [f"band_{k}" for k in range(1, count + 1)]
@@ -318,14 +322,6 @@ def _each(value: Any, count: int, default: Any) -> list[Any]:
         return [default] * count
     values = list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) else [value]
     return values if len(values) == count else [values[0]] * count
-
-
-def _find(sizes: Mapping[Hashable, int], known: Sequence[str]) -> Hashable | None:
-    return next((dim for dim in sizes if str(dim).lower() in known), None)
-
-
-def _is_time(array: xr.DataArray, dim: Hashable) -> bool:
-    return str(dim).lower() in ("time", "t", "date") or (dim in array.coords and array.coords[dim].dtype.kind == "M")
 
 
 def _sizes(sizes: Mapping[Hashable, int]) -> str:

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from geodl.errors import EmptyDataset, SourceUnreadable
@@ -18,7 +18,11 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 
 def find_files(
-    where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, extensions: Collection[str], what: str
+    where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    extensions: Collection[str],
+    what: str,
+    folders: Callable[[str], bool] = lambda path: False,
 ) -> list[str]:
     """Lists the files that `where` means, sorted so that B2 comes before B10.
 
@@ -27,35 +31,45 @@ def find_files(
             whose order is kept.
         extensions: lower-case endings such as `.tif` that count in a folder. A file named outright is always taken.
         what: what is looked for, for the message, such as `images`.
+        folders: says which folders count as one file.
 
     Raises:
         EmptyDataset: the folder, glob or list holds no such file.
         SourceUnreadable: there is no such file or folder.
     """
     if not isinstance(where, (str, os.PathLike)):
-        found = [path for item in where for path in find_files(item, extensions=extensions, what=what)]
+        each = (find_files(item, extensions=extensions, what=what, folders=folders) for item in where)
+        found = [path for paths in each for path in paths]
         if not found:
             raise EmptyDataset(what, expected="at least one file", received="an empty list")
         return list(dict.fromkeys(found))
     text = os.fspath(where)
-    if not is_local(text) or os.path.isfile(text):
+    if not is_local(text) or os.path.isfile(text) or folders(text):
         return [text]
     known = ", ".join(sorted(extensions))
     if os.path.isdir(text):
         entries = [os.path.join(text, entry) for entry in os.listdir(text)]
-        found = [path for path in entries if _counts(path) and Path(path).suffix.lower() in extensions]
+        found = [
+            path for path in entries if (_counts(path) and Path(path).suffix.lower() in extensions) or folders(path)
+        ]
         if not found:
             received = f"{len(entries)} other entries" if entries else "an empty folder"
             if any(map(os.path.isdir, entries)):
                 received += "; to look into its subfolders, write it as a glob (…/**/*.tif)"
             raise EmptyDataset(text, expected=f"{what} ({known})", received=received)
     elif glob.has_magic(text):
-        found = [path for path in glob.glob(text, recursive=True) if _counts(path)]
+        found = [path for path in glob.glob(text, recursive=True) if _counts(path) or folders(path)]
         if not found:
             raise EmptyDataset(text, expected=f"{what}: files that match the pattern")
     else:
-        raise SourceUnreadable(text, "there is no such file or folder")
+        raise SourceUnreadable(text, _instead_of_a_file(text))
     return sorted(found, key=_natural)
+
+
+def _instead_of_a_file(path: str) -> str:
+    if os.path.exists(path):
+        return "it is neither a file nor a folder but a pipe, a device or the like"
+    return "it is a link that leads nowhere" if os.path.islink(path) else "there is no such file or folder"
 
 
 def is_local(path: str) -> bool:

@@ -19,7 +19,7 @@ from rasterio.windows import transform as window_transform
 from shapely import affinity
 
 from geodl.contract import Band
-from geodl.errors import BandMismatch
+from geodl.errors import BandMismatch, SourceUnreadable
 
 __all__ = (
     "Grid",
@@ -30,6 +30,7 @@ __all__ = (
     "finite_nodata",
     "is_nodata",
     "name_bands",
+    "one_time",
 )
 
 
@@ -215,6 +216,18 @@ def name_bands(source: _AnySource, names: Sequence[str]) -> _AnySource:
     if nameless and len(set(names)) == len(own) and not set(names) <= set(own):
         return cast("_AnySource", source.rename(names))
     return cast("_AnySource", source.select(tuple(names)))
+
+
+def one_time(source: _AnySource) -> _AnySource:
+    """Returns the source, where it has no times. Raises `SourceUnreadable`, which says how to choose one, otherwise."""
+    if source.times is None:
+        return source
+    known = [str(time)[:16].removesuffix("T00:00") for time in source.times[[0, -1]] if not np.isnat(time)]
+    raise SourceUnreadable(
+        source.name,
+        f"it has {len(source.times)} times" + (f", {known[0]} to {known[-1]}" if known else ""),
+        advice=f"Choose one: of a file with @, as in rain.nc@{(known or ['0'])[0]}; of an array with .isel(time=0).",
+    )
 
 
 def decode(stored: np.ndarray, band: Band) -> np.ndarray:

@@ -6,6 +6,7 @@ The dialect is YAML 1.2's core schema, not PyYAML's 1.1: `1e-3` is a number; `no
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,10 @@ _RESOLVERS = (
 )
 
 
+_LARGEST = 1 << 20
+"""Characters of a recipe."""
+_MOST = 100_000
+"""Values in a recipe."""
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -85,21 +90,29 @@ def read_document(path: str | Path) -> Document:
     """
     path, origin = Path(path), str(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise RecipeError(origin, f"cannot be read: it is {'a folder' if path.is_dir() else 'no regular file'}.")
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1).decode("utf-8")
     except OSError as error:
         raise RecipeError(origin, f"cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise RecipeError(origin, "not a YAML file: it is no UTF-8 text.") from error
+    if len(text) > _LARGEST:
+        raise RecipeError(origin, f"longer than the {_LARGEST} characters that a recipe may have.")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        _count(node, {})
         lines = dict(_lines(loader, node, (), origin)) if node else {}
         content = loader.construct_document(node) if node else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise RecipeError("not valid YAML", f"{error.problem or error.context}.", origin=origin, line=line) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise RecipeError(origin, f"not a YAML file: {str(error).splitlines()[0]}.") from error
+    except RecursionError as error:
+        raise RecipeError(origin, "not a YAML file: nested too deeply.") from error
     if not isinstance(content, dict):
         raise RecipeError(origin, f"expected `key: value` lines. Received: {type(content).__name__}.")
     return Document(content, origin, lines)
@@ -116,8 +129,9 @@ def parse_value(text: str) -> Any:
         (0.001, ['B02', 'B03'], '*.tif', None)
     """
     try:
+        _count(yaml.compose(text, _Loader), {})
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         if text[:1] + text[-1:] in ("[]", "{}"):
             expected = "a YAML list or mapping (backslashes stand in single quotes, or without any)"
             raise OptionError("value", expected=expected, received=text) from error
@@ -195,6 +209,23 @@ def _plain(value: Any) -> Any:
 def write_value(value: Any) -> str:
     """Returns `value` as YAML text that reads back equal."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _count(node: yaml.Node | None, counts: dict[int, int]) -> int:
+    """Counts the values of a node, those of aliases each time that they are used.
+
+    Raises:
+        yaml.YAMLError: there are absurdly many, or a node holds itself.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in counts:
+        counts[id(node)] = _MOST + 1  # What is met again before it is done holds itself.
+        inner = itertools.chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+        counts[id(node)] = sum(_count(value, counts) for value in inner)
+    if counts[id(node)] > _MOST:
+        raise yaml.YAMLError("its aliases (*name) repeat too much, or hold themselves")
+    return counts[id(node)]
 
 
 def _lines(loader: _Loader, node: yaml.Node, key: Key, origin: str) -> Iterator[tuple[Key, int]]:

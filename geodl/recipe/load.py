@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from geodl.data.cubeword import CubeWord
+from geodl.data.files import is_local
 from geodl.errors import RecipeError, RecipeErrors
 from geodl.recipe.data import Where
 from geodl.recipe.document import Document, Key, dotted, override, read_document
@@ -98,10 +101,14 @@ def _missing_files(
 def _named_files(where: Where, key: Key) -> Iterator[tuple[Key, str]]:
     if isinstance(where, str):
         yield key, where
-    elif where is not None:
-        entries = where.items() if isinstance(where, dict) else enumerate(where)
-        yield from (((*key, name), path) for name, path in entries)
+    elif isinstance(where, list):
+        for place, item in enumerate(where):
+            yield from _named_files(item, (*key, place))
+    elif where is not None and "stac" not in where:
+        yield from (((*key, band), path) for band, path in where.items())
 
 
 def _may_exist(path: str) -> bool:
-    return "://" in path or path.startswith("/vsi") or glob.has_magic(path) or Path(path).exists()
+    word = CubeWord.read(path)
+    path = path if word is None else word.path
+    return not is_local(path) or glob.has_magic(path) or os.path.lexists(path)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
+import xarray as xr
 from affine import Affine
 
 from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
@@ -138,3 +142,41 @@ def test_mistakes(geodl_cli: Callable[..., Any], run: Path, tmp_path: Path) -> N
     assert geodl_cli("info", run, run).exit_code == 2
     (run / "contract.json").write_text("{}")
     assert "Not a contract" in geodl_cli("info", run).stderr
+
+
+def test_a_netcdf_file_is_shown_without_reading_its_values(
+    geodl_cli: Callable[..., Any], run: Path, tmp_path: Path
+) -> None:
+    times = np.array(["1999-01-31", "1999-02-28"], "datetime64[ns]")
+    coords = {"time": times, "lat": [50.5, 50.0, 49.5], "lon": [5.0, 5.5]}
+    rain = xr.Dataset({"pr": (("time", "lat", "lon"), np.ones((2, 3, 2)), {"units": "mm/h"})}, coords)
+    rain.pr.encoding |= {"scale_factor": 0.1, "dtype": "int16", "_FillValue": -1}
+    rain.to_netcdf(tmp_path / "rain.nc", engine="scipy")
+    result = geodl_cli("info", tmp_path / "rain.nc")
+    rows = _rows(result.stdout)
+    assert result.exit_code == 0
+    assert rows[0] == [str(tmp_path / "rain.nc")]
+    assert ["size", "2", "×", "3", "pixels"] in rows
+    assert ["CRS", "EPSG:4326"] in rows
+    assert ["pixel", "size", "0.5", "×", "0.5", "degree"] in rows
+    assert ["times", "2,", "1999-01-31", "to", "1999-02-28;", "choose", "one", "with", "@1999-01-31"] in rows
+    assert ["pr", "int16", "mm/h", "0.1", "0", "-1"] in rows
+    one = geodl_cli("info", f"{tmp_path}/rain.nc@1999-02", run)
+    assert not any(row[:1] == ["times"] for row in _rows(one.stdout))
+    assert "Does not fit. rain_1999-02: the bands do not fit" in one.stdout
+    assert "2 times, 1999-01-31 to 1999-02-28" in geodl_cli("info", tmp_path / "rain.nc", run).stdout
+
+
+def test_a_stac_item_is_shown_and_fits_by_its_bands(geodl_cli: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+    assets = {}
+    for name, step in (("blue", 10.0), ("green", 10.0), ("swir", 20.0)):
+        path = _write(tmp_path / f"{name}.tif", bands=1, step=step)
+        eo = [{"name": {"blue": "B02", "green": "B03"}.get(name, "B11"), "common_name": name}]
+        assets[name] = {"href": path.name, "type": "image/tiff; application=geotiff", "eo:bands": eo}
+    item = pystac.Item("scene", None, None, datetime.datetime(2024, 6, 1), {}).to_dict(include_self_link=False)
+    (tmp_path / "item.json").write_text(json.dumps(item | {"assets": assets}))
+    result = geodl_cli("info", tmp_path / "item.json", run)
+    rows = _rows(result.stdout)
+    assert ["pixel", "size", "10", "×", "10", "metre", "(of", "the", "finest", "band)"] in rows
+    assert [row[0] for row in rows if row[:1] and row[0] in assets] == ["blue", "green", "swir"]
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Fits.")

@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from geodl.data.cube import open_array, open_cube
 from geodl.data.raster import open_raster
-from geodl.data.source import Grid
+from geodl.data.source import Grid, one_time
 from geodl.errors import BandMismatch, SourceUnreadable
 
 UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -214,7 +214,11 @@ def test_plain_arrays() -> None:
     [
         (xr.DataArray(np.ones((2, 3)), dims=("a", "b")), r"no dims y and x among a: 2, b: 3"),
         (xr.DataArray(np.ones((2, 2, 3, 3)), dims=("a", "b", "y", "x")), r"its dims are a: 2, b: 2, y: 3, x: 3"),
-        (xr.DataArray(np.ones((2, 3, 3)), dims=("time", "y", "x")), r"several times.*isel\(time=0\)"),
+        (xr.DataArray(np.ones((2, 2, 3, 3)), dims=("time", "t", "y", "x")), r"its dims are time: 2, t: 2"),
+        (
+            xr.Dataset({"a": (("time", "y", "x"), np.ones((2, 3, 3))), "b": (("t", "y", "x"), np.ones((4, 3, 3)))}),
+            "several time axes",
+        ),
         (xr.DataArray(np.ones((3, 3)), dims=("y", "x"), coords={"x": [0, 1, 3]}), None),
         (
             xr.DataArray(np.ones((2, 3)), dims=("y", "x"), coords={"y": [0, 1], "x": [0, 1, 3]}),
@@ -242,3 +246,42 @@ def test_one_time_is_no_time() -> None:
     array = xr.DataArray(ramp(1, 3, 3), dims=("time", "y", "x"))
     assert open_cube(array).read()[0].shape == (3, 3, 1)
     assert open_cube(array.expand_dims(band=2)).read()[0].shape == (3, 3, 2)
+
+
+@pytest.mark.parametrize("chunks", [None, {"time": 1, "y": 3}])
+def test_a_cube_is_read_by_window_and_time(chunks: dict[str, int] | None) -> None:
+    days = np.arange("2020-01-01", "2020-01-05", dtype="datetime64[D]").astype("datetime64[ns]")
+    rain = xr.DataArray(ramp(6, 4, 5), dims=("x", "time", "y"), coords={"time": days})
+    height = xr.DataArray(ramp(5, 6), dims=("y", "x"), attrs={"_FillValue": 7.0})
+    dataset = xr.Dataset({"rain": rain, "height": height})
+    source = open_cube(dataset if chunks is None else dataset.chunk(chunks))
+    assert source.dims == ("time", "y", "x", "band")
+    np.testing.assert_array_equal(source.times, days)
+    values, valid = source.read(Window(1, 0, 7, 3), slice(1, 3))
+    assert values.shape == valid.shape == (2, 3, 7, 2)
+    expected = rain.transpose("time", "y", "x").values[1:3, 0:3, 1:6]
+    np.testing.assert_array_equal(values[:, :, :5, 0], expected)
+    np.testing.assert_array_equal(
+        values[:, :, :5, 1], np.where(height == 7, np.nan, height)[None, 0:3, 1:6].repeat(2, 0)
+    )
+    assert not valid[:, :, 5:].any()
+    if chunks:
+        np.testing.assert_array_equal(source.lazy().compute(), source.read()[0])
+    with pytest.raises(SourceUnreadable, match=r"4 times, 2020-01-01 to 2020-01-04.*isel\(time=0\)"):
+        one_time(source)
+    assert one_time(open_cube(dataset.isel(time=2))).read()[0].shape == (5, 6, 2)
+
+
+def test_one_variable_of_a_dataset_keeps_the_names_of_its_bands() -> None:
+    array = located(ramp(2, 2, 2)).assign_coords(band=["red", "nir"])
+    assert [band.name for band in open_cube(array.to_dataset(name="reflectance")).bands] == ["red", "nir"]
+    both = xr.Dataset({"toa": array, "boa": array})
+    assert [band.name for band in open_cube(both).bands] == ["toa_red", "toa_nir", "boa_red", "boa_nir"]
+
+
+def test_dates_of_acquisition_and_places_are_no_bands() -> None:
+    dataset = xr.Dataset({"a": (("y", "x"), ramp(2, 3)), "when": (("y", "x"), np.zeros((2, 3), "datetime64[ns]"))})
+    assert [band.name for band in open_cube(dataset).bands] == ["a"]
+    dataset["lats"] = (("y", "x"), ramp(2, 3), {"units": "degrees_north"})
+    with pytest.raises(SourceUnreadable, match="curvilinear"):
+        open_cube(dataset)

@@ -197,3 +197,15 @@ def test_shipped_recipes_go_by_their_bare_names() -> None:
 def test_every_shipped_recipe_stands_for_its_pipeline(name: str) -> None:
     content = load_recipe(name, model=type("Any", (Recipe,), {"model_config": {"extra": "allow"}}))
     assert name.startswith(content.pipeline)
+
+
+def test_a_stac_search_and_a_variable_of_a_file_are_scenes(tmp_path: Path) -> None:
+    search = {"stac": "https://example.org/v1", "collections": ["s2"], "query": {"eo:cloud_cover": {"lt": 20}}}
+    assert load_recipe("segmentation", {"data.images": search}).data.images == search
+    (tmp_path / "rain.nc").touch()
+    word = f"{tmp_path}/rain.nc:pr@1999-03"
+    assert load_recipe("segmentation", {"data.images": [word, search]}).data.images == [word, search]
+    with pytest.raises(RecipeError, match=r"expected .band: file., or a STAC search with the key `stac`"):
+        load_recipe("segmentation", {"data.images": {"B02": 3}})
+    with pytest.raises(RecipeError, match="no such file or folder: '.*snow.nc:pr'"):
+        load_recipe("segmentation", {"data.images": f"{tmp_path}/snow.nc:pr"})
