@@ -58,6 +58,10 @@ class _QuietStart:
             execute = spec.loader.exec_module
 
             def execute_quietly(module: ModuleType) -> None:
+                # TensorFlow brings an SQLite without R-trees, which takes the place of that of all that is loaded later:
+                # GeoPackages would be written without a spatial index.
+                with contextlib.suppress(ImportError):
+                    import pyogrio._io  # noqa: F401
                 with _stderr_put_aside():
                     execute(module)
 

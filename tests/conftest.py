@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from geodl._quiet import settle
+
+settle()
+
 # Examples that build networks or files take long on a busy machine; how long is never what is tested.
 settings.register_profile("geodl", deadline=None)
 settings.load_profile("geodl")
