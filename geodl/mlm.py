@@ -76,6 +76,11 @@ def mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict[
     )
     item.add_asset(
         "model",
-        pystac.Asset(href="./network.keras", media_type="application/zip; application=keras", roles=["mlm:model"]),
+        pystac.Asset(
+            href="./network.keras",
+            media_type="application/zip; application=keras",
+            roles=["mlm:model"],
+            extra_fields={"mlm:artifact_type": "tf.keras.Model.save"},
+        ),
     )
     return item.to_dict(include_self_link=False)

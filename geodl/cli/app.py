@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sys
 import warnings
+from types import TracebackType
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -16,6 +18,7 @@ from geodl.cli.check import check
 from geodl.cli.demo import demo
 from geodl.cli.evaluate import evaluate
 from geodl.cli.examples import examples
+from geodl.cli.export import export
 from geodl.cli.info import info
 from geodl.cli.predict import predict
 from geodl.cli.train import train
@@ -25,8 +28,11 @@ __all__ = ("app", "main")
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _USERS = {
-    getattr(errno, name) for name in ("ENOENT", "EACCES", "EPERM", "EROFS", "ENOSPC", "EISDIR", "ENOTDIR", "EEXIST")
-}
+    getattr(errno, name)
+    for name in (
+        "ENOENT", "EACCES", "EPERM", "EROFS", "ENOSPC", "EISDIR", "ENOTDIR", "EEXIST", "ENAMETOOLONG", "ELOOP", "EFBIG",
+    )
+}  # fmt: skip
 """What the file system says where a path or a disk, not geodl, is at fault."""
 
 
@@ -65,6 +71,9 @@ def _speak_plainly() -> None:
         logger.addHandler(_Echo(logging.WARNING))
         logger.propagate = False
     warnings.showwarning = _show_warning
+    # What can't be raised is ignored anyway: messages of GDAL that quote bytes, files that were never quite opened.
+    sys.unraisablehook = lambda unraisable: None
+    sys.excepthook = _show_uncaught
 
 
 class _Echo(logging.Handler):
@@ -82,6 +91,11 @@ def _show_warning(
 ) -> None:
     if filename.startswith(_PACKAGE) and issubclass(category, UserWarning):
         typer.echo(f"Warning: {message}", err=True)
+
+
+def _show_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if trace is not None:  # Cython prints in this way, too, what it is about to ignore; it comes from nowhere.
+        sys.__excepthook__(kind, error, trace)
 
 
 def _version(asked: bool) -> None:
@@ -125,6 +139,13 @@ app.command(
         "geodl predict runs/a scenes/ maps/",
     )
 )(predict)
+app.command(
+    epilog=examples(
+        "geodl export runs/a --format onnx",
+        "geodl export runs/a --format openvino --output deploy/a",
+        "geodl export runs/a --format saved_model",
+    )
+)(export)
 app.command(epilog=examples("geodl info runs/a", "geodl info scene.tif", "geodl info runs/a scene.tif"))(info)
 app.command(
     epilog=examples("geodl check segmentation --set data.images=scenes/ --set data.labels=labels/"),

@@ -22,7 +22,7 @@ import numpy as np
 from geodl.bundle import NETWORK, replace_text
 from geodl.errors import BackendUnavailable, GeodlError, OptionError, OutputUnwritable
 from geodl.folders import cache_folder
-from geodl.inference.conversion import INPUT, OUTPUT, Format, available, convert, require
+from geodl.inference.conversion import INPUT, OUTPUT, Format, available, convert, import_openvino, require
 
 __all__ = ("Call", "Converted", "Runtime", "choose", "open_converted")
 
@@ -32,7 +32,7 @@ Runtime = Literal["auto", "keras", "onnx", "openvino"]
 Call = Callable[[np.ndarray], np.ndarray]
 """Inputs (batch, …) to raw outputs (batch, …), both numpy."""
 
-_FASTEST: tuple[Format, ...] = ("openvino", "onnx")
+_FASTEST: tuple[Literal["openvino", "onnx"], ...] = ("openvino", "onnx")
 _FILES: dict[str, str] = {"openvino": "network.xml", "onnx": "network.onnx"}
 _FACTS = "facts.json"
 _LAYOUT = 1
@@ -76,8 +76,8 @@ def choose(asked: Runtime | None = None) -> tuple[Runtime, ...]:
         expected = f"one of {', '.join(get_args(Runtime))}"
         raise OptionError("runtime" if asked else "GEODL_RUNTIME", expected=expected, received=wanted)
     if wanted == "auto":
-        found = () if _accelerated() else tuple(format for format in _FASTEST if available(format))
-        return (*found, "keras")  # type: ignore[return-value]
+        found: list[Runtime] = [] if _accelerated() else [name for name in _FASTEST if available(name)]
+        return (*found, "keras")
     if wanted != "keras":
         require(wanted)  # type: ignore[arg-type]
     return (wanted,)  # type: ignore[return-value]
@@ -175,8 +175,7 @@ def _open_onnx(path: Path) -> Call:
 
 
 def _open_openvino(path: Path) -> Call:
-    import openvino
-
+    openvino = import_openvino()
     core = openvino.Core()
     model = core.read_model(os.fspath(path))
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}

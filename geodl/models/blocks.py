@@ -199,8 +199,9 @@ class BilinearUpsampling(layers.Layer):
 
     def _enlarge(self, x: Any) -> Any:
         """Enlarges along the rows."""
-        before = ops.concatenate([x[:, :1], x[:, :-1]], axis=1)
-        after = ops.concatenate([x[:, 1:], x[:, -1:]], axis=1)
+        # No slice of it may be empty, not even of a single row: converted networks stumble over that.
+        repeated = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
+        before, after = repeated[:, :-2], repeated[:, 2:]
         rows = []
         for phase in range(self.factor):
             shift = (phase + 0.5) / self.factor - 0.5

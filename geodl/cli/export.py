@@ -1,0 +1,30 @@
+"""`geodl export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from geodl.cli.options import Overwrite, Quiet
+
+__all__ = ("export",)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that geodl train wrote.")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="onnx|openvino|saved_model", help="What to convert the network to.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write (default: RUN-FORMAT).")
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a trained network for use without geodl: with its contract, a README and an example."""
+    from geodl.inference.export import export as write
+
+    folder = write(run, output, format=cast("Any", format), overwrite=overwrite)
+    typer.echo(folder if quiet else f"Export: {folder}")

@@ -1,0 +1,207 @@
+"""Exports: a folder with a converted network and all that is needed to use it without geodl."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from geodl.bundle import CONTRACT, MLM, NETWORK, read_bundle
+from geodl.contract import Band, Contract
+from geodl.errors import OutputExists, OutputUnwritable
+from geodl.inference.conversion import INPUT, OUTPUT, Format, convert, require
+
+__all__ = ("export",)
+
+EXAMPLE = "example.py"
+README = "README.md"
+
+_NETWORKS: dict[Format, str] = {"onnx": "network.onnx", "openvino": "network.xml", "saved_model": "network"}
+_KNOWN = {*_NETWORKS.values(), "network.bin", CONTRACT, MLM, EXAMPLE, README}
+"""All that an export may hold."""
+_RUNS_ON: dict[Format, str] = {"onnx": "onnxruntime", "openvino": "openvino", "saved_model": "tensorflow"}
+_MEDIA: dict[Format, tuple[str, str]] = {
+    "onnx": ("application/octet-stream; application=onnx", "onnx"),
+    "openvino": ("application/xml; application=openvino", "openvino"),
+    "saved_model": ("application/octet-stream; application=tensorflow", "tf.keras.Model.export"),
+}
+"""Media type and, in the words of STAC's MLM extension, artifact type."""
+_RASTERS = ("classes", "bands")
+"""Kinds of output that the example can write."""
+
+
+def export(
+    bundle: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    format: Format,
+    overwrite: bool = False,
+) -> Path:
+    """Converts a trained network for use without geodl.
+
+    The folder holds the network (`network.onnx`; `network.xml` and `.bin`; or `network`, a SavedModel), `contract.json`,
+    `mlm.json`, a README on what goes in and comes out, and `example.py`, which maps a raster with numpy, rasterio and
+    the runtime alone. It appears under its name only when it is whole.
+
+    Args:
+        bundle: folder that `geodl.train` wrote.
+        target: folder to write; default: beside the bundle, `<bundle>-<format>`.
+        format: `onnx`, `openvino` or `saved_model`.
+        overwrite: replace an older export there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BundleError: the folder is no bundle, or its network cannot be loaded.
+        BackendUnavailable: the format's package is not installed, or a layer cannot be converted.
+        OptionError: there is no such format.
+        OutputExists: there is such a folder.
+        OutputUnwritable: it holds other things than an export, no permission, disk full.
+
+    Example:
+
+    >>> export("runs/a", "deploy/a", format="onnx")  # doctest: +SKIP
+    """
+    require(format)
+    found = read_bundle(Path(bundle))
+    whole = Path(os.path.abspath(bundle))
+    folder = whole.with_name(f"{whole.name}-{format}") if target is None else Path(os.path.abspath(target))
+    _check_target(folder, overwrite=overwrite)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            made = Path(temporary, "made")
+            made.mkdir()
+            convert(found.path / NETWORK, made / _NETWORKS[format], format=format)
+            _describe(made, found.path, found.contract, whole.name, format)
+            _replace(folder, made, aside=Path(temporary, "old"))
+    except OSError as error:
+        raise OutputUnwritable(folder, error.strerror or error) from error
+    return folder
+
+
+def _check_target(folder: Path, *, overwrite: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputUnwritable(folder, "there is a file of that name")
+    strange = sorted({path.name for path in folder.iterdir()} - _KNOWN)
+    if strange:
+        raise OutputUnwritable(folder, f"that folder holds other things than an export, such as {strange[0]}")
+    if not overwrite and any(folder.iterdir()):
+        raise OutputExists(folder, "an export")
+
+
+def _replace(folder: Path, made: Path, *, aside: Path) -> None:
+    """Renames `made` to `folder`; if that fails, what was there stays."""
+    if folder.exists():
+        os.replace(folder, aside)
+    try:
+        os.replace(made, folder)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, folder)
+        raise
+
+
+def _describe(made: Path, bundle: Path, contract: Contract, name: str, format: Format) -> None:
+    """Writes what stands beside the network."""
+    (made / CONTRACT).write_text(contract.to_json(), encoding="utf-8")
+    if (bundle / MLM).is_file():
+        item = json.loads((bundle / MLM).read_text(encoding="utf-8"))
+        (made / MLM).write_text(json.dumps(_mlm_item(item, format), indent=2) + "\n", encoding="utf-8")
+    package = resources.files("geodl.inference")
+    if contract.output.kind in _RASTERS:
+        (made / EXAMPLE).write_text((package / "example.py").read_text(encoding="utf-8"), encoding="utf-8")
+    readme = Template((package / "export.md").read_text(encoding="utf-8"))
+    (made / README).write_text(readme.substitute(_facts(contract, name, format)), encoding="utf-8")
+
+
+def _mlm_item(item: dict[str, Any], format: Format) -> dict[str, Any]:
+    """The bundle's STAC item with the converted network as its model."""
+    media, artifact = _MEDIA[format]
+    asset = {"href": f"./{_NETWORKS[format]}", "type": media, "roles": ["mlm:model"], "mlm:artifact_type": artifact}
+    properties = dict(item["properties"])
+    for key, name in (("mlm:input", INPUT), ("mlm:output", OUTPUT)):
+        properties[key] = [{**entry, "name": name} for entry in properties.get(key, [])]
+    return {**item, "properties": properties, "assets": {"model": asset}}
+
+
+def _facts(contract: Contract, name: str, format: Format) -> dict[str, str]:
+    """What the README says of this network."""
+    output, dims = contract.output, contract.input.dims
+    classes = bool(output.classes)
+    axes = [dim for dim in dims if dim.name in ("y", "x")]
+    margins = [dim.margin for dim in axes]
+    sizes = [
+        f"{dim.name}: {dim.size or (f'a multiple of {dim.multiple}' if dim.multiple > 1 else 'any')}" for dim in axes
+    ]
+    steps = [f"{dim.step:g} {dim.unit}" for dim in axes if dim.step is not None and dim.unit]
+    last = "class" if classes else "band"
+    if classes:
+        rows = [(k, c.value, c.name, c.colour) for k, c in enumerate(output.classes)]
+        meaning = "Logits: a softmax over the last axis gives probabilities, its argmax the class.\n\n"
+        meaning += _table(("index", "value in maps", "class", "colour"), rows)
+    else:
+        meaning = _table(("index", "band", "unit"), [(k, b.name, b.unit or "–") for k, b in enumerate(output.bands)])
+    return {
+        "name": name,
+        "pipeline": contract.pipeline,
+        "version": contract.geodl_version or "(unknown)",
+        "format": format,
+        "file": _NETWORKS[format] + (" (weights in network.bin)" if format == "openvino" else ""),
+        "package": _RUNS_ON[format],
+        "input": INPUT,
+        "output": OUTPUT,
+        "dtype": contract.input.dtype,
+        "in_shape": ", ".join(["batch", *(dim.name for dim in dims)]),
+        "out_shape": ", ".join(["batch", *(dim.name for dim in dims[:-1]), last]),
+        "sizes": "; ".join(sizes) or "as in contract.json",
+        "finer": f" {output.scale} times the input's along y and x." if output.scale != 1 else " The input's size.",
+        "pixel": f"Pixels of {' × '.join(steps)}, as in training." if steps else "No pixel size is known.",
+        "bands": _table(
+            ("index", "band", "unit", "stored in training as", "scale", "offset", "nodata"),
+            [(k, *_band(band)) for k, band in enumerate(contract.input.bands)],
+        ),
+        "meaning": meaning,
+        "tiles": _tiles(margins, max((dim.lattice for dim in axes), default=1)),
+        "note": _NOTES[format],
+    }
+
+
+def _tiles(margins: list[int | None], lattice: int) -> str:
+    if None in margins:
+        return "Each output depends on the whole input: maps that are made in tiles show seams."
+    margin = max((margin for margin in margins if margin is not None), default=0)
+    return (
+        f"An output pixel depends on {margin} input pixels at most on each side. Tiles that start at multiples of "
+        f"{lattice} and are read with that much around them give what one pass over the whole gives."
+    )
+
+
+def _band(band: Band) -> tuple[str, ...]:
+    nodata = "–" if band.nodata is None else f"{band.nodata:g}"
+    return band.name, band.unit or "–", band.dtype, f"{band.scale:g}", f"{band.offset:g}", nodata
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    cells = [columns, ("---",) * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+_NOTES: dict[Format, str] = {
+    "onnx": "Opset 18. Any ONNX runtime will do; the example uses onnxruntime on the CPU.",
+    "openvino": (
+        "Ask for `INFERENCE_PRECISION_HINT: f32`: some processors compute in bfloat16 otherwise. Importing OpenVINO "
+        "reports its use to Intel unless that is switched off (`opt_in_out --opt_out`)."
+    ),
+    "saved_model": (
+        "Signature `serve` (for TensorFlow Serving also `serving_default`): "
+        '`tf.saved_model.load("network").serve(image)["output"]`.'
+    ),
+}
