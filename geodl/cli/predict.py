@@ -46,31 +46,72 @@ def predict(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory beyond the loaded backend, such as 500MB (default 2GiB).")
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="auto (default: the fastest installed), keras, openvino or onnx."),
+    ] = None,
+    tta: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Mean over N = 2, 4 or 8 mirrored and turned views; N times as long."),
+    ] = None,
+    vectorize: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write polygons with class and mean confidence (.gpkg, .fgb, .geojson)."
+        ),
+    ] = None,
+    simplify: Annotated[
+        float | None, typer.Option(metavar="SIZE", help="Simplify these polygons, in units of the CRS.")
+    ] = None,
+    min_pixels: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Merge polygons of fewer pixels into their neighbours.")
+    ] = None,
+    mosaic: Annotated[
+        bool, typer.Option("--mosaic", help="Map all scenes as one; the first valid one counts.")
+    ] = False,
+    resample: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="Bring scenes to the network's pixel size: bilinear, cubic, average, …"),
+    ] = None,
     stack: Stack = False,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Map scenes with a trained network: cloud-optimised GeoTIFFs on the scenes' grids."""
+    given = {
+        "batch_size": batch_size,
+        "bbox": None if bbox is None else _bbox(bbox),
+        "mask": mask,
+        "memory": None if memory is None else _memory(memory),
+        "minimum": min_pixels,
+        "resample": resample,
+        "simplify": simplify,
+        "turns": tta,
+        "vectorise": vectorize,
+    }
     options: dict[str, Any] = {
         "probabilities": probabilities,
         "confidence": confidence,
         "entropy": entropy,
         "overlap": _overlap(overlap),
-        "bbox": None if bbox is None else _bbox(bbox),
-        "mask": mask,
+        "mosaic": mosaic,
         "any_resolution": any_resolution,
         "overwrite": overwrite,
-        **({} if batch_size is None else {"batch_size": batch_size}),
-        **({} if memory is None else {"memory": _memory(memory)}),
+        **{name: value for name, value in given.items() if value is not None},
     }
+    if vectorize is None and (simplify is not None or min_pixels is not None):
+        option = "--simplify" if simplify is not None else "--min-pixels"
+        raise OptionError(option, expected="--vectorize FILE beside it", received="no --vectorize")
+    if mosaic and stack:
+        raise OptionError("--mosaic", expected="scenes; --stack makes one scene of them", received="both")
     if len(paths) < 2:
         raise OptionError("geodl predict", expected="at least one scene and a target", received=" ".join(paths))
     *scenes, target = paths
     source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     import geodl
 
-    model = geodl.load(run)
+    model = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
     if quiet:
         maps = model.predict_file(source, target, **options)
     else:
@@ -78,6 +119,8 @@ def predict(
             maps = model.predict_file(source, target, progress=progress, **options)
     for path in maps:
         typer.echo(path if quiet else f"Map: {path}")
+    if vectorize is not None and maps:
+        typer.echo(vectorize if quiet else f"Polygons: {vectorize}")
 
 
 def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:

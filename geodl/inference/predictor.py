@@ -6,25 +6,28 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from glob import has_magic
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geodl.bundle import NETWORK, load_network
 from geodl.contract import Contract
+from geodl.data.blockcache import row_cache_bytes
 from geodl.data.files import is_local
-from geodl.data.opening import find_scenes, open_source
-from geodl.data.raster import RasterSource, Spec
+from geodl.data.opening import find_scenes, is_one_scene, needs_bands, open_source
+from geodl.data.raster import Spec
+from geodl.data.resample import Method, Resample
 from geodl.data.source import Grid, Source, Window
 from geodl.data.windows import bbox_window
 from geodl.errors import NoValidPixels, OptionError
 from geodl.inference.blocks import Tiling
+from geodl.inference.conversion import Format
 from geodl.inference.converted import Call, Converted, Runtime, choose, open_converted
 from geodl.inference.engine import Progress, Sink, map_scene
 from geodl.inference.fitting import fit_source
 from geodl.inference.planning import DEFAULT_MEMORY, Cost, Overlap, plan_tiling
 from geodl.inference.products import Products, make_products
+from geodl.inference.turns import Turns, with_turns
 from geodl.inference.writers import MapWriter
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ class _Options:
     bbox: Bounds | None
     mask: str | os.PathLike[str] | None
     any_resolution: bool
+    resample: Method | None
+    turns: Turns
     memory: int
 
 
@@ -62,6 +67,7 @@ class _Request:
 
     source: Source
     products: Products
+    call: Call
     tiling: Tiling
     window: Window
     area: Area | None
@@ -150,6 +156,8 @@ class Predictor:
         bbox: Bounds | None = None,
         mask: str | os.PathLike[str] | None = None,
         any_resolution: bool = False,
+        resample: Method | None = None,
+        turns: Turns = 1,
         memory: int = DEFAULT_MEMORY,
         progress: Progress | None = None,
     ) -> xr.DataArray | xr.Dataset:
@@ -166,6 +174,10 @@ class Predictor:
             bbox: map only the pixels that this box touches: minx, miny, maxx, maxy in the scene's CRS.
             mask: file with polygons, in any CRS; pixels outside are nodata.
             any_resolution: accept a scene whose pixels have another size than those the network was trained on.
+            resample: bring the scene to the pixel size that the network was trained on, and bands on several grids
+                onto one, by this method of GDAL's: `"bilinear"`, `"cubic"`, `"average"`, … The map is on the new grid.
+            turns: mean over so many mirrored and turned views of each tile (test-time augmentation): 1, 2, 4 or 8. It
+                takes as many times as long.
             memory: bytes that may be taken beyond the backend, the scene and the map themselves.
             progress: called with the pixels done and in all.
 
@@ -185,7 +197,19 @@ class Predictor:
         >>> scene = rioxarray.open_rasterio("scene.tif", chunks={})  # doctest: +SKIP
         >>> model.predict(scene).rio.to_raster("map.tif")  # doctest: +SKIP
         """
-        options = _Options(probabilities, confidence, entropy, overlap, batch_size, bbox, mask, any_resolution, memory)
+        options = _Options(
+            probabilities=probabilities,
+            confidence=confidence,
+            entropy=entropy,
+            overlap=overlap,
+            batch_size=batch_size,
+            bbox=bbox,
+            mask=mask,
+            any_resolution=any_resolution,
+            resample=resample,
+            turns=turns,
+            memory=memory,
+        )
         request = self._request(data, options)
         layers = request.products.layers
         from geodl.data.cube import ArraySource
@@ -193,7 +217,7 @@ class Predictor:
         from geodl.inference.lazy import lazy_map
 
         if isinstance(request.source, ArraySource) and request.source.is_lazy:
-            arrays: Sequence[Any] = lazy_map(self.call, request.source, **self._walk(request))
+            arrays: Sequence[Any] = lazy_map(request.call, request.source, **self._walk(request))
         else:
             sink = MemorySink(layers, *request.grid.shape)
             self._map(request, sink, batch_size, progress)
@@ -213,7 +237,13 @@ class Predictor:
         bbox: Bounds | None = None,
         mask: str | os.PathLike[str] | None = None,
         any_resolution: bool = False,
+        resample: Method | None = None,
+        turns: Turns = 1,
         memory: int = DEFAULT_MEMORY,
+        mosaic: bool = False,
+        vectorise: str | os.PathLike[str] | None = None,
+        simplify: float | None = None,
+        minimum: int = 1,
         progress: Progress | None = None,
         overwrite: bool = False,
     ) -> list[Path]:
@@ -234,8 +264,16 @@ class Predictor:
             bbox: as in `predict`.
             mask: as in `predict`.
             any_resolution: as in `predict`.
+            resample: as in `predict`.
+            turns: as in `predict`.
             memory: bytes that may be taken beyond the backend.
-            progress: called with the pixels done and in all, over all scenes.
+            mosaic: make one map of all scenes, on the grid of the first one, extended; where they overlap, the first
+                one with a valid pixel is seen.
+            vectorise: also write the areas of each class as polygons, to this `.gpkg`, `.fgb` or `.geojson` file, with
+                class and mean confidence as columns. One map only.
+            simplify: of polygons, in units of the CRS; see `geodl.inference.vectorise`.
+            minimum: merge polygons of fewer pixels into their largest neighbour.
+            progress: called with the pixels done and in all, over all scenes, and once more for polygons.
             overwrite: replace existing maps.
 
         Returns:
@@ -248,19 +286,42 @@ class Predictor:
             EmptyDataset: the folder holds no scene.
             GeodlError: as in `predict`. All scenes are looked at before the first one is mapped.
         """
-        options = _Options(probabilities, confidence, entropy, overlap, batch_size, bbox, mask, any_resolution, memory)
-        jobs = _jobs(source, Path(target))
+        options = _Options(
+            probabilities=probabilities,
+            confidence=confidence or vectorise is not None,
+            entropy=entropy,
+            overlap=overlap,
+            batch_size=batch_size,
+            bbox=bbox,
+            mask=mask,
+            any_resolution=any_resolution,
+            resample=resample,
+            turns=turns,
+            memory=memory,
+        )
+        passing = () if confidence else ("confidence",)
+        jobs = self._mosaic(source, Path(target), options) if mosaic else _jobs(source, Path(target))
+        if vectorise is not None:
+            if len(jobs) > 1 or self.contract.output.kind != "classes":
+                received = f"{len(jobs)} of {self.contract.output.kind}"
+                raise OptionError("vectorise", expected="one map of classes", received=received)
+            from geodl.inference.vectorise import check_request
+
+            check_request(vectorise, simplify=simplify, minimum=minimum, overwrite=overwrite)
         sizes = []
         for scene, path in jobs:
             request = self._request(scene, options)
-            _refuse_own_source(request.source, _writer(path, request, overwrite).paths)
+            _refuse_own_source(request.source, _writer(path, request, overwrite, passing).paths)
             sizes.append(int(request.window.height) * int(request.window.width))
+        polygons = {"simplify": simplify, "minimum": minimum, "overwrite": overwrite, "memory": memory}
         mapped: list[Path] = []
         for k, (scene, path) in enumerate(jobs):
             request = self._request(scene, options)
             try:
-                with _writer(path, request, overwrite) as sink:
+                with _writer(path, request, overwrite, passing) as sink:
                     self._map(request, sink, batch_size, _of_all(progress, sum(sizes[:k]), sum(sizes)))
+                    if vectorise is not None:
+                        self._vectorise(vectorise, sink.make(), progress=progress, **polygons)
                     sink.finish()
                 mapped.append(path)
             except NoValidPixels as error:
@@ -269,6 +330,27 @@ class Predictor:
                 _log.warning("%s It was left out.", error)
         return mapped
 
+    def export(self, target: str | os.PathLike[str] | None = None, *, format: Format, overwrite: bool = False) -> Path:
+        """Writes the network for use without geodl; see `geodl.inference.export.export`.
+
+        Args:
+            target: folder to write; default: beside the bundle.
+            format: `"onnx"`, `"openvino"` or `"saved_model"`.
+            overwrite: replace an older export there.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OptionError: the network has not been saved: there is no bundle to export.
+            GeodlError: as `export` raises.
+        """
+        from geodl.inference.export import export
+
+        if self.path is None:
+            raise OptionError("export", expected="a predictor of a bundle", received="one of a network in memory")
+        return export(self.path, target, format=format, overwrite=overwrite)
+
     def _request(self, data: Any, options: _Options) -> _Request:
         """Opens a scene, checks what was asked of it, and plans its tiles."""
         if options.batch_size < 1:
@@ -276,7 +358,8 @@ class Predictor:
         output = self.contract.output
         extras = {name: getattr(options, name) for name in ("probabilities", "confidence", "entropy")}
         products = make_products(output, **extras)
-        source = fit_source(open_source(data), self.contract, any_resolution=options.any_resolution)
+        call = with_turns(self.call, options.turns, contract=self.contract)
+        source = self._open(data, options)
         whole = source.grid.window
         window = whole if options.bbox is None else bbox_window(options.bbox, source.grid)
         area = None if options.mask is None else _read_area(options.mask, source.grid.finer(output.scale))
@@ -286,16 +369,43 @@ class Predictor:
             activations=self._running.activations,
             scale=output.scale,
             batch=options.batch_size,
+            turned=options.turns > 1,
         )
-        shape = source.grid.shape
-        tiling = plan_tiling(shape, self.contract, cost=cost, overlap=options.overlap, memory=options.memory)
+        tiling = plan_tiling(
+            source.grid.shape,
+            self.contract,
+            cost=cost,
+            overlap=options.overlap,
+            memory=options.memory,
+            decoded=partial(row_cache_bytes, source),
+        )
         if self.contract.input.dim("y").margin is None and tiling.count > 1 and not self._warned:
             self._warned = True
             _log.warning(
                 "Each output of this network depends on the whole scene (global pooling or group normalisation): "
                 "seams between tiles are possible. overlap='exact' maps scenes that fit the memory in one pass."
             )
-        return _Request(source, products, tiling, window, area, source.grid.crop(window).finer(output.scale))
+        return _Request(source, products, call, tiling, window, area, source.grid.crop(window).finer(output.scale))
+
+    def _open(self, data: Any, options: _Options) -> Source:
+        """Opens a scene and brings it to what the network was trained on, as far as was asked for."""
+        method = options.resample
+        names = [band.name for band in self.contract.input.bands] if needs_bands(data) else None
+        opened = open_source(data, bands=names, resample=None if method is None else Resample(method))
+        return fit_source(opened, self.contract, any_resolution=options.any_resolution, resample=method)
+
+    def _mosaic(self, scenes: Any, target: Path, options: _Options) -> list[tuple[Any, Path]]:
+        """One job: the map of all scenes."""
+        from geodl.data.mosaic import mosaic
+
+        sources = [self._open(spec, options) for _, spec in find_scenes(scenes)]
+        return [(mosaic(sources, name=target.stem, resample=options.resample), target)]
+
+    def _vectorise(self, target: str | os.PathLike[str], layers: dict[str, Path], **options: Any) -> None:
+        from geodl.inference.vectorise import vectorise
+
+        classes = self.contract.output.classes
+        vectorise(layers["classes"], target, classes=classes, confidence=layers["confidence"], **options)
 
     def _walk(self, request: _Request) -> dict[str, Any]:
         return {
@@ -308,7 +418,7 @@ class Predictor:
 
     def _map(self, request: _Request, sink: Sink, batch_size: int, progress: Progress | None) -> None:
         walk = self._walk(request)
-        if not map_scene(self.call, request.source, sink, batch_size=batch_size, progress=progress, **walk):
+        if not map_scene(request.call, request.source, sink, batch_size=batch_size, progress=progress, **walk):
             raise NoValidPixels(request.source.name, "Every pixel asked for is nodata")
 
 
@@ -318,20 +428,16 @@ def _read_area(path: str | os.PathLike[str], grid: Grid) -> Area:
     return Area.read(path, grid)
 
 
-def _writer(path: Path, request: _Request, overwrite: bool) -> MapWriter:
+def _writer(path: Path, request: _Request, overwrite: bool, passing: Sequence[str]) -> MapWriter:
+    layers = request.products.layers
     tags = {"TIFFTAG_SOFTWARE": "geodl"}
-    return MapWriter(path, request.products.layers, request.grid, overwrite=overwrite, tags=tags)
+    return MapWriter(path, layers, request.grid, overwrite=overwrite, tags=tags, passing=passing)
 
 
 def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
     """Pairs every scene with the path of its map."""
-    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-    if text is not None and is_local(text):
-        several = os.path.isdir(text) or (has_magic(text) and not os.path.exists(text))
-    else:
-        several = isinstance(source, (list, tuple))
-    if not several:
-        return [(source, target / f"{open_source(source).name}.tif" if target.is_dir() else target)]
+    if is_one_scene(source):
+        return [(source, target / f"{find_scenes(source)[0][0]}.tif" if target.is_dir() else target)]
     if target.suffix.lower() in (".tif", ".tiff"):
         raise OptionError("target", expected="a folder, for the maps of several scenes", received=os.fspath(target))
     jobs = [(spec, target / f"{name}.tif") for name, spec in find_scenes(source)]
@@ -346,7 +452,7 @@ def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
 
 
 def _refuse_own_source(source: Source, targets: Sequence[Path]) -> None:
-    own = source.paths if isinstance(source, RasterSource) else ()
+    own = getattr(source, "paths", ())
     for target in targets:
         if target.exists() and any(is_local(path) and os.path.exists(path) and target.samefile(path) for path in own):
             raise OptionError("target", expected="another file than the scene's own", received=os.fspath(target))

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +57,7 @@ class MapWriter:
         grid: of the map.
         overwrite: replace existing files.
         tags: metadata of the files.
+        passing: names of layers that are made (see `make`), but not kept.
 
     Raises:
         OptionError: the name does not end in `.tif`.
@@ -78,10 +79,16 @@ class MapWriter:
         *,
         overwrite: bool = False,
         tags: dict[str, str] | None = None,
+        passing: Collection[str] = (),
     ) -> None:
         if target.suffix.lower() not in _SUFFIXES:
             raise OptionError("target", expected="a file name that ends in .tif", received=str(target))
-        self.paths = tuple(layer_path(target, layer, main=k == 0) for k, layer in enumerate(layers))
+        self._targets = {
+            layer.name: layer_path(target, layer, main=k == 0)
+            for k, layer in enumerate(layers)
+            if layer.name not in passing
+        }
+        self._whole: dict[str, Path] = {}
         self._layers, self._grid, self._target, self._tags = layers, grid, target, tags or {}
         self._files: list[IO[bytes]] = []
         self._open = ExitStack()
@@ -90,6 +97,11 @@ class MapWriter:
                 raise OutputUnwritable(path, "it is a folder")
             if path.exists() and not overwrite:
                 raise OutputExists(path, "a map")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Paths of the layers that are kept, the map itself first."""
+        return tuple(self._targets.values())
 
     def __enter__(self) -> Self:
         try:
@@ -125,11 +137,11 @@ class MapWriter:
         except OSError as error:
             raise OutputUnwritable(self._target, error.strerror or error) from error
 
-    def finish(self) -> tuple[Path, ...]:
-        """Makes the COGs and gives them their names, the map itself last.
+    def make(self) -> dict[str, Path]:
+        """Makes the COGs, beside the target, for what is to be made of them before they get their names.
 
         Returns:
-            Their paths.
+            Their paths by the names of the layers.
 
         Raises:
             OutputUnwritable: disk full, or gone.
@@ -138,11 +150,28 @@ class MapWriter:
             # GDAL reports to a handler that is in place for the thread as long as an Env is.
             with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                whole = [self._make_cog(layer, file) for layer, file in zip(self._layers, self._files, strict=True)]
-            for made, path in reversed(list(zip(whole, self.paths, strict=True))):
-                os.replace(made, path)
+                for layer, file in zip(self._layers, self._files, strict=True):
+                    if layer.name not in self._whole:
+                        self._whole[layer.name] = self._make_cog(layer, file)
         except (OSError, RasterioError) as error:
             raise OutputUnwritable(self._target, getattr(error, "strerror", None) or error) from error
+        return dict(self._whole)
+
+    def finish(self) -> tuple[Path, ...]:
+        """Makes the COGs, if that was not done, and gives them their names, the map itself last.
+
+        Returns:
+            Their paths.
+
+        Raises:
+            OutputUnwritable: disk full, or gone.
+        """
+        whole = self.make()
+        try:
+            for name, path in reversed(self._targets.items()):
+                os.replace(whole[name], path)
+        except OSError as error:
+            raise OutputUnwritable(self._target, error.strerror or error) from error
         return self.paths
 
     def _make_cog(self, layer: Layer, file: IO[bytes]) -> Path:

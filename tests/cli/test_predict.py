@@ -20,6 +20,7 @@ class _Predictor:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, str, dict[str, Any]]] = []
+        self.runtime: str | None = None
 
     def predict_file(self, source: Any, target: str, *, progress: Any = None, **options: Any) -> list[Path]:
         self.calls.append((source, target, options))
@@ -33,7 +34,12 @@ class _Predictor:
 @pytest.fixture
 def predictor(monkeypatch: pytest.MonkeyPatch) -> _Predictor:
     predictor = _Predictor()
-    monkeypatch.setattr(geodl, "load", lambda run: predictor)
+
+    def load(run: Path, *, runtime: str | None) -> _Predictor:
+        predictor.runtime = runtime
+        return predictor
+
+    monkeypatch.setattr(geodl, "load", load)
     return predictor
 
 
@@ -63,8 +69,7 @@ def test_one_scene_becomes_one_map(geodl_cli: Callable[..., Any], predictor: _Pr
                 "confidence": False,
                 "entropy": False,
                 "overlap": "auto",
-                "bbox": None,
-                "mask": None,
+                "mosaic": False,
                 "any_resolution": False,
                 "overwrite": False,
             },
@@ -85,9 +90,11 @@ def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _
             "--confidence",
         ),
         *("--entropy", "--overlap", "32", "--batch-size", "4", "--bbox", "-10,0,10,5.5", "--mask", "area.gpkg"),
-        *("--any-resolution", "--overwrite"),
+        *("--any-resolution", "--overwrite", "--runtime", "onnx", "--tta", "4", "--vectorize", "map.gpkg"),
+        *("--simplify", "20", "--min-pixels", "9", "--mosaic", "--resample", "cubic", "--memory", "1GB"),
     )
-    assert result.output == f"{scenes.parent / 'map.tif'}\n"
+    assert result.output == f"{scenes.parent / 'map.tif'}\nmap.gpkg\n"
+    assert predictor.runtime == "onnx"
     assert predictor.calls[0][2] == {
         "probabilities": True,
         "confidence": True,
@@ -98,7 +105,30 @@ def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _
         "mask": Path("area.gpkg"),
         "any_resolution": True,
         "overwrite": True,
+        "turns": 4,
+        "vectorise": Path("map.gpkg"),
+        "simplify": 20.0,
+        "minimum": 9,
+        "mosaic": True,
+        "resample": "cubic",
+        "memory": 10**9,
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--simplify", "5"), "--simplify: expected --vectorize FILE beside it"),
+        (("--min-pixels", "5"), "--min-pixels: expected --vectorize FILE beside it"),
+        (("--mosaic", "--stack"), "--mosaic: expected scenes; --stack makes one scene of them"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    result = geodl_cli("predict", "runs/a", scenes / "a.tif", "map.tif", *options)
+    assert (result.exit_code, predictor.calls) == (2, [])
+    assert sentence in result.stderr
 
 
 def test_several_scenes_become_a_folder_of_maps(

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import keras
@@ -11,12 +12,14 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import rasterio.features
 import rioxarray
 import shapely
 import xarray as xr
 from scipy import special
 
 from geodl.contract import Contract
+from geodl.data.cube import open_cube
 from geodl.data.raster import open_raster
 from geodl.errors import (
     BandMismatch,
@@ -283,3 +286,67 @@ def test_finer_outputs_lie_on_the_finer_grid(tmp_path: Path, write: Callable[...
 def test_a_predictor_says_what_it_is(model: Predictor) -> None:
     assert repr(model) == "<Predictor segmentation: 2 bands to 3 classes>"
     assert isinstance(model.contract, Contract) and model.path is None
+
+
+def test_turns_average_probabilities(model: Predictor) -> None:
+    """Of a scene whose size is a multiple of the stride, so that nothing is filled up."""
+    values = make_scene(40, 32).read()[0]
+    options: dict[str, Any] = {"probabilities": True, "any_resolution": True}
+    got = model.predict(values, turns=2, **options)["probabilities"].values
+    plain, mirrored = (model.predict(x, **options)["probabilities"].values for x in (values, values[:, ::-1]))
+    np.testing.assert_allclose(got, (plain + mirrored[..., ::-1]) / 2, atol=1e-6)
+    with pytest.raises(OptionError, match="turns: expected 1, 2, 4 or 8"):
+        model.predict(values, turns=3, **options)  # type: ignore[arg-type]
+
+
+def test_scenes_of_another_pixel_size_are_resampled_on_request(
+    model: Predictor, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    coarse = write(scene_values(30, 26), "coarse.tif", size=20)
+    with pytest.raises(ResolutionMismatch, match="--resample"):
+        model.predict_file(coarse, tmp_path / "map.tif")
+    (path,) = model.predict_file(coarse, tmp_path / "map.tif", resample="nearest")
+    with rasterio.open(path) as made, rasterio.open(coarse) as given:
+        assert (made.res, made.shape, made.bounds) == ((10, 10), (60, 52), given.bounds)
+        finer = np.moveaxis(given.read(), 0, -1).repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(made.read(1), model.predict(finer).values)
+    with pytest.raises(ResolutionMismatch):
+        model.predict(open_cube(rioxarray.open_rasterio(coarse), bands=BANDS), resample="nearest")
+
+
+def test_a_mosaic_is_mapped_as_one_scene(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    values = scene_values(60, 50)
+    whole = write(values, "whole.tif")
+    for name, (rows, columns) in {"a": ((0, 40), (0, 30)), "b": ((0, 60), (20, 50)), "c": ((30, 60), (0, 40))}.items():
+        path = write(values[slice(*rows), slice(*columns)], f"{name}.tif")
+        with rasterio.open(path, "r+") as part:
+            part.transform = TRANSFORM @ rasterio.Affine.translation(columns[0], rows[0])
+    parts = [tmp_path / f"{name}.tif" for name in "abc"]
+    (one,) = model.predict_file(parts, tmp_path / "mosaic_map.tif", mosaic=True)
+    (other,) = model.predict_file(whole, tmp_path / "whole_map.tif")
+    with rasterio.open(one) as made, rasterio.open(other) as expected:
+        assert (made.bounds, made.crs) == (expected.bounds, expected.crs)
+        np.testing.assert_array_equal(made.read(), expected.read())
+
+
+def test_polygons_say_class_and_confidence(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    scene = write(scene_values(60, 50))
+    polygons = tmp_path / "map.gpkg"
+    (path,) = model.predict_file(scene, tmp_path / "map.tif", vectorise=polygons)
+    assert {file.name for file in tmp_path.iterdir()} == {"scene.tif", "map.tif", "map.gpkg"}
+    confidence = model.predict(scene, confidence=True)["confidence"].values
+    _, _, shapes, (values, names, pixels, means) = pyogrio.raw.read(
+        polygons, columns=["value", "class", "pixels", "confidence"]
+    )
+    with rasterio.open(path) as made:
+        classes, transform = made.read(1), made.transform
+    assert sum(pixels) == (classes != 255).sum()
+    assert dict(zip(values, names)) == {c.value: c.name for c in CLASSES if c.value in classes}
+    for shape, value, mean in zip(shapely.from_wkb(shapes), values, means):
+        inside = rasterio.features.rasterize([shape], classes.shape, transform=transform) == 1
+        assert (classes[inside] == value).all()
+        np.testing.assert_allclose(mean, confidence[inside].mean(), rtol=1e-5)
+    with pytest.raises(OutputExists, match="map.gpkg already holds polygons"):
+        model.predict_file(scene, tmp_path / "again.tif", vectorise=polygons)
+    with pytest.raises(OptionError, match="vectorise: expected one map of classes"):
+        model.predict_file([scene, path], tmp_path / "maps", vectorise=polygons)
