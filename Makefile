@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-PEERS := .venv/.peers
+PEER := .venv-peers/bin
+PEERS := .venv-peers/.installed
+CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: demo test test-slow test-peers lint format bench wheel lock clean
+.PHONY: demo test test-slow test-peers lint format bench wheel lock lock-peers clean
 
 demo: $(INSTALLED)
 	$(BIN)/geodl demo segmentation --overwrite
@@ -17,7 +19,7 @@ test-slow: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m slow --timeout 3600
 
 test-peers: $(PEERS)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m peers
+	KERAS_BACKEND=tensorflow $(PEER)/python -m pytest -m peers
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -29,8 +31,14 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)
-	$(BIN)/python benchmarks/memory.py
+# Half an hour on two cores that do nothing else; each waits until the machine is quiet. See docs/benchmarks.md.
+bench: $(PEERS)
+	$(PEER)/python benchmarks/startup.py
+	$(PEER)/python benchmarks/predict.py
+	$(PEER)/python benchmarks/training.py torch
+	$(PEER)/python benchmarks/training.py input
+	$(PEER)/python benchmarks/memory.py
+	$(PEER)/python benchmarks/table.py
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m hatchling build -t wheel
@@ -39,6 +47,16 @@ wheel: $(INSTALLED)
 lock:
 	uv pip compile pyproject.toml --group test --extra tensorboard --extra onnx --extra openvino --extra s3 --universal --python-version 3.11 \
 	  --no-emit-index-url --no-annotate --no-header --generate-hashes --only-binary :all: -o requirements.lock
+	$(MAKE) lock-peers
+
+# Keeps the versions of requirements.lock where the peers allow it, and leaves out what torch brings for CUDA.
+lock-peers:
+	cp requirements.lock requirements-peers.tmp
+	printf '%s\n' $(CUDA) | uv pip compile pyproject.toml --group test --group peers --extra tensorboard --extra onnx --extra openvino --extra s3 \
+	  --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes --only-binary :all: \
+	  --excludes - -o requirements-peers.tmp --quiet
+	$(PYTHON) benchmarks/cpu_torch.py < requirements-peers.tmp > requirements-peers.lock
+	rm requirements-peers.tmp
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geodl needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11 or newer.")'
@@ -47,5 +65,12 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(PEERS): requirements-peers.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.platform == "linux" and sys.version_info[:2] != (3, 11) and "On Linux the peers are locked for Python 3.11; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11.")'
+	test -x $(PEER)/python || $(PYTHON) -m venv .venv-peers
+	$(PEER)/python -m pip install --quiet --only-binary :all: --requirement requirements-peers.lock
+	$(PEER)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
 clean:
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,11 +1,11 @@
 """How much memory mapping takes, whatever the height or width of the scene.
 
-    python benchmarks/memory.py [--json figures.json] [--overlap exact] [--probabilities] [--width 16]
+    python benchmarks/memory.py [--quick] [--busy] [--overlap exact] [--probabilities] [--width 16]
 
 Maps scenes of 2,000 x 10,000, 2,000 x 40,000, 10,000 x 2,000 and 40,000 x 2,000 pixels (height x width, 6 bands of
 uint16, GeoTIFF) with the default U-Net, each in a process of its own, and prints the peak resident memory of each (with
 Python, TensorFlow and everything), that of the process before the first pixel was read, the seconds it took, and the
-ratios of the long scenes to the short ones, as JSON.
+ratios of the long scenes to the short ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from harness import Check, Timing, begin, parser, report, store
 
 SHAPES = ((2_000, 10_000), (2_000, 40_000), (10_000, 2_000), (40_000, 2_000))
 BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
@@ -94,17 +96,17 @@ def map_scene(folder: Path, height: int, width: int, options: argparse.Namespace
 
 def main() -> None:
     """Measures all shapes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("--overlap", default="auto", help="auto, exact or a number of pixels")
-    parser.add_argument("--probabilities", action="store_true", help="also write the probabilities")
-    parser.add_argument("--width", type=int, default=16, help="width of the U-Net")
-    parser.add_argument("--one", nargs=3, metavar=("FOLDER", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    command_line = parser(__doc__)
+    command_line.add_argument("--overlap", default="auto", help="auto, exact or a number of pixels")
+    command_line.add_argument("--probabilities", action="store_true", help="also write the probabilities")
+    command_line.add_argument("--width", type=int, default=16, help="width of the U-Net")
+    command_line.add_argument("--one", nargs=3, metavar=("FOLDER", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
+    options = command_line.parse_args()
     if options.one:
         folder, height, width = options.one
         print(json.dumps(map_scene(Path(folder), int(height), int(width), options)))
         return
+    origin = begin(options)
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     passed = [
         f"--overlap={options.overlap}",
@@ -112,7 +114,8 @@ def main() -> None:
         *(["--probabilities"] * options.probabilities),
     ]
     figures = []
-    for height, width in SHAPES:
+    shapes = [(height // 20, width // 20) for height, width in SHAPES] if options.quick else SHAPES
+    for height, width in shapes:
         with tempfile.TemporaryDirectory() as folder:
             write_scene(Path(folder) / "scene.tif", height, width)
             command = [sys.executable, __file__, *passed, "--one", folder, str(height), str(width)]
@@ -120,17 +123,24 @@ def main() -> None:
             figures.append(json.loads(run.stdout.splitlines()[-1]))
             print(json.dumps(figures[-1]), file=sys.stderr)
     peaks = [figure["peak_mib"] for figure in figures]
-    result = {
-        "network": f"U-Net of width {options.width}",
-        "overlap": options.overlap,
-        "scenes": figures,
-        "wide_ratio": round(peaks[1] / peaks[0], 3),
-        "high_ratio": round(peaks[3] / peaks[2], 3),
-    }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    ratios = {"wide_ratio": round(peaks[1] / peaks[0], 3), "high_ratio": round(peaks[3] / peaks[2], 3)}
+    timings = [
+        Timing(figure["shape"], (figure["seconds"],), height * width / 1e6)
+        for figure, (height, width) in zip(figures, shapes, strict=True)
+    ]
+    names = [f"peak memory, {figures[long]['shape']} / {figures[short]['shape']}" for long, short in ((1, 0), (3, 2))]
+    result = report(
+        "Memory of mapping",
+        protocol=f"U-Net of width {options.width}, {len(BANDS)} bands, peak of the whole process; "
+        + ", ".join(f"{figure['shape']}: {figure['peak_mib']} MiB" for figure in figures),
+        timings=timings,
+        checks=[Check(name, ratio) for name, ratio in zip(names, ratios.values(), strict=True)],
+        network=f"U-Net of width {options.width}",
+        overlap=options.overlap,
+        scenes=figures,
+        **ratios,
+    )
+    store("memory", result, origin, quick=options.quick)
 
 
 if __name__ == "__main__":

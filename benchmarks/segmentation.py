@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import provenance, store
 
 DATA = Path(os.environ.get("GEODL_DATA", Path(__file__).parents[2] / "shared" / "data"))
-RESULTS = Path(__file__).parent / "results"
 FLOOD_POOL = ("India", "Nigeria", "Spain")
 
 
@@ -150,10 +150,8 @@ def main() -> None:
     arguments.runs.mkdir(parents=True, exist_ok=True)
     functions = {"kampala": kampala, "sen1floods11": sen1floods11, "carolina": carolina}
     result = functions[arguments.data_set](arguments.runs, arguments.settings)
-    text = json.dumps({"data_set": arguments.data_set, "overrides": arguments.settings, **result}, indent=2)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"segmentation-{arguments.data_set}.json").write_text(text + "\n")
-    print(text)
+    name = f"segmentation-{arguments.data_set}"
+    store(name, {"data_set": arguments.data_set, "overrides": arguments.settings, **result}, provenance())
 
 
 if __name__ == "__main__":

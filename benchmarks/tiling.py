@@ -10,19 +10,16 @@ one pass; little memory is given to the tiled maps, so that they have many tiles
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import provenance, store
 from scipy.special import softmax
 
 import geodl
 from geodl.data.raster import open_raster
 from geodl.inference.planning import Cost, plan_tiling
 from geodl.inference.runtime import activation_bytes
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def border_ratio(probabilities: np.ndarray, rows: np.ndarray) -> float:
@@ -68,10 +65,7 @@ def main() -> None:
     model = geodl.load(arguments.run)
     margin = model.contract.input.dim("y").margin
     result = {"margin": margin, "overlaps": compare(model, arguments.scene, arguments.memory)}
-    text = json.dumps(result, indent=2)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "tiling.json").write_text(text + "\n")
-    print(text)
+    store("tiling", result, provenance())
 
 
 if __name__ == "__main__":
