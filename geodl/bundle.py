@@ -155,7 +155,7 @@ def read_bundle(folder: str | Path) -> Bundle:
         contract = Contract.from_json((folder / CONTRACT).read_text(encoding="utf-8"))
         recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise BundleError(folder, f"A file is missing or damaged: {error}") from error
     _check_archive(folder / NETWORK)
     return Bundle(folder, contract, recipe or {}, metrics)

@@ -129,7 +129,7 @@ class Contract:
         try:
             content = json.loads(text)
             version = content["format_version"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ContractError(f"Not a contract: {error}. Expected JSON with format_version.") from error
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise ContractError(

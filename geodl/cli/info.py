@@ -61,7 +61,8 @@ def _is_run(folder: Path) -> bool:
 
 
 def _contract(folder: Path) -> Contract:
-    return Contract.from_json((folder / _CONTRACT).read_text(encoding="utf-8"))
+    # What is no UTF-8 is refused as what is no JSON.
+    return Contract.from_json((folder / _CONTRACT).read_text(encoding="utf-8", errors="replace"))
 
 
 def _print_contract(to: Console, name: str, contract: Contract) -> None:

@@ -19,6 +19,8 @@ from geodl.errors import LabelsUnreadable, NoValidPixels
 __all__ = ("infer_classes",)
 
 _BLOCK_PIXELS = 1 << 22
+_MOST_PIXELS = 1 << 26
+"""Read at once, whatever a header says of the size of blocks."""
 FilePath = str | os.PathLike[str]
 
 
@@ -94,11 +96,13 @@ def _count(file: RasterFile, ignore_label: int | None) -> Counter[int]:
 
 
 def _strips(file: RasterFile) -> Iterator[Window]:
-    """Cuts a file into windows over whole rows of its blocks."""
+    """Cuts a file into windows over whole rows of its blocks; into parts of rows where these are very long."""
     block, (height, width) = file.block[0], file.grid.shape
-    rows = block * max(1, _BLOCK_PIXELS // (block * width))
+    rows = min(block * max(1, _BLOCK_PIXELS // (block * width)), _MOST_PIXELS)
+    columns = max(1, _MOST_PIXELS // rows)
     for top in range(0, height, rows):
-        yield Window(0, top, width, min(rows, height - top))
+        for left in range(0, width, columns):
+            yield Window(left, top, min(columns, width - left), min(rows, height - top))
 
 
 def _classes_of_layers(

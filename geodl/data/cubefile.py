@@ -234,7 +234,7 @@ def _failures() -> tuple[type[BaseException], ...]:
 
     kinds: tuple[type[BaseException], ...] = (
         OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError,
-        MemoryError, EOFError, struct.error, aiohttp.ClientError,
+        MemoryError, EOFError, SystemError, struct.error, aiohttp.ClientError,
     )  # fmt: skip
     try:
         from botocore.exceptions import BotoCoreError

@@ -42,7 +42,7 @@ def names_of(file: RasterFile) -> dict[int, str]:
         return {}
     try:
         root = ElementTree.parse(sidecar).getroot()
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, ValueError, LookupError, OSError):  # Damaged, or in an encoding nobody knows.
         return {}
     categories = root.findall(".//PAMRasterBand/CategoryNames/Category")
     names = {value: (category.text or "").strip() for value, category in enumerate(categories)}

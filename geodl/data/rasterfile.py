@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -50,12 +51,12 @@ class RasterFile:
         self.codes = asset.codes
         """See `Asset`."""
         self._handle = Handle(self.path)
+        if self.path.lower().endswith(".vrt") and is_local(self.path) and os.path.isfile(self.path):
+            _check_references(self.path)
         self._handle.use(lambda dataset: self._describe(dataset, asset))
 
     def _describe(self, dataset: Any, asset: Asset) -> None:
         """Reads the header."""
-        if dataset.driver == "VRT" and is_local(self.path):
-            _check_references(self.path)
         if dataset.count > _MOST_BANDS:
             raise SourceUnreadable(
                 self.path, f"it claims to have {dataset.count} bands; {_MOST_BANDS} at most are read"
@@ -195,10 +196,10 @@ def _is_mixed(dataset: Any, index: int) -> bool:
 
 
 def _check_references(path: str) -> None:
-    """GDAL opens a virtual file whatever it refers to, and says so only when it is read."""
+    """GDAL opens a virtual file although what it refers to is missing; and a pipe, whose other end it waits for."""
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError:  # GDAL reads XML that others would not.
+    except (ElementTree.ParseError, ValueError, LookupError):  # GDAL reads XML that others would not.
         return
     for element in root.iter():
         name = (element.text or "").strip()
@@ -207,11 +208,19 @@ def _check_references(path: str) -> None:
         relative = element.get("relativeToVRT", element.get("relativetoVRT", "0")) == "1"
         source = os.path.join(os.path.dirname(path), name) if relative else name
         # What is no path may be one of GDAL's own words, such as NETCDF:"a.nc":band.
-        if not os.path.exists(source) and ":" not in name:
+        missing = not os.path.exists(source) and ":" not in name
+        if missing or _is_pipe(source):
             raise SourceUnreadable(
-                path, f"it refers to {source}, which is not there",
+                path, f"it refers to {source}, which is {'not there' if missing else 'a pipe or a socket'}",
                 advice="Bring that file there, or build the virtual file anew.",
             )  # fmt: skip
+
+
+def _is_pipe(path: str) -> bool:
+    if not os.path.exists(path):
+        return False
+    mode = os.stat(path).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _masked(dataset: Any, indexes: Sequence[int]) -> str | None:

@@ -30,6 +30,9 @@ _CERTAIN = re.compile("class|class_?name|label|label_?name|land_?cover|lulc|cate
 _LIKELY = re.compile("class|label|cover|land_?use|lulc|categ|crop|species|type|code|kind|name")
 _NEVER = re.compile("fid|id|gid|ogc_fid|objectid|osm_id|uuid|uid|index")
 
+_DAMAGED = (DataSourceError, DataLayerError, IndexError, UnboundLocalError, UnicodeError)
+"""What pyogrio raises of damaged files; the last three where a feature, a CRS or text is not what it takes it for."""
+
 
 def is_vector(path: str) -> bool:
     """Says whether a file holds polygons rather than pixels, by its ending."""
@@ -174,7 +177,7 @@ def read_layer(path: str | os.PathLike[str]) -> Layer:
     if not is_local(text):
         return _read(text, None)
     if not os.path.isfile(text):
-        raise SourceUnreadable(text, "there is no such file")
+        raise SourceUnreadable(text, "it is a folder" if os.path.isdir(text) else "there is no such file")
     status = os.stat(text)
     return _read(text, (status.st_mtime_ns, status.st_size))
 
@@ -185,16 +188,16 @@ def _read(path: str, version: tuple[int, int] | None) -> Layer:
         # OGR would give the polygons that are left and say nothing.
         raise SourceUnreadable(path, "the file is cut short", advice="Copy or download it again.")
     try:
-        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-        if len(layers) > 1:
-            raise LabelsUnreadable(
-                path, f"it has several layers ({', '.join(layers)})", advice="Export the one with the labels."
-            )
         with without_warnings(RuntimeWarning):
+            layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+            if len(layers) > 1:
+                raise LabelsUnreadable(
+                    path, f"it has several layers ({', '.join(layers)})", advice="Export the one with the labels."
+                )
             meta, _, encoded, columns = pyogrio.raw.read(path, layer=layers[0] if layers else None, force_2d=True)
         shapes = shapely.from_wkb(encoded) if encoded is not None else np.zeros(0, object)
         crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
-    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, CRSError) as error:
+    except (*_DAMAGED, shapely.errors.ShapelyError, CRSError) as error:
         unknown = "not recognized as being in a supported file format" in str(error)
         cause = "it holds no polygons in a format that is known" if unknown else str(error).rstrip(".")
         raise SourceUnreadable(path, cause) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,8 @@ def geodl_cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs `geodl …` in this process; loads no backend."""
     monkeypatch.setattr("geodl._quiet.load_backend", lambda: None)
     monkeypatch.delenv("GEODL_DEBUG", raising=False)
+    for hook in ("excepthook", "unraisablehook"):  # Are put back after the test.
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 

@@ -116,3 +116,9 @@ def test_own_warnings_are_one_line_and_others_are_not_shown(
         warnings.simplefilter("always")
         result = geodl_cli("check", "segmentation")
     assert result.stderr == "Warning: a has no CRS.\nWarning: ours\nInterrupted.\n"
+
+
+def test_names_too_long_for_the_file_system_are_the_users_mistake(geodl_cli: Callable[..., Any]) -> None:
+    result = geodl_cli("info", "n" * 300)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: File name too long: nnn")

@@ -103,3 +103,10 @@ def test_classes_of_several_layers_are_joined(tmp_path: Path) -> None:
     assert [info.name for info in infer_classes([one, other])[0]] == ["forest", "soil", "water"]
     with pytest.raises(LabelsUnreadable, match="the other labels are rasters"):
         infer_classes([one, raster(tmp_path / "c.tif", [[1]])])
+
+
+def test_blocks_of_absurd_size_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).integers(0, 5, (30, 40))
+    whole = infer_classes([raster(tmp_path / "a.tif", values)])
+    monkeypatch.setattr(classes, "_MOST_PIXELS", 7)
+    assert infer_classes([tmp_path / "a.tif"]) == whole

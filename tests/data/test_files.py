@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,21 @@ def test_parts_that_tell_files_apart() -> None:
 def test_equal_stems_are_told_apart_by_their_folders() -> None:
     assert distinct_names(["p/a/x.tif", "p/b/x.tif", "p/y.tif"]) == ["a_x", "b_x", "y"]
     assert distinct_names(["p/a/s/x.tif", "p/b/s/x.tif"]) == ["a_s_x", "b_s_x"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_pipes_devices_and_broken_links_are_refused_and_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "nowhere.tif").symlink_to(tmp_path / "gone")
+    (tmp_path / "circle.tif").symlink_to(tmp_path / "circle.tif")
+    for name, cause in (
+        ("pipe.tif", "neither a file nor a folder"),
+        ("nowhere.tif", "a link"),
+        ("circle.tif", "a link"),
+    ):
+        with pytest.raises(SourceUnreadable, match=f"{name}: it is {cause}"):
+            find(tmp_path / name)
+    with pytest.raises(EmptyDataset):
+        find(tmp_path)
+    with pytest.raises(SourceUnreadable, match="no such file"):
+        find(tmp_path / ("n" * 300))

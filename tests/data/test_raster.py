@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -376,3 +377,11 @@ def test_finding_scenes(tmp_path: Path) -> None:
     ]
     with pytest.raises(EmptyDataset):
         find_scenes({})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_virtual_file_that_refers_to_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "a.vrt").write_text(VRT.format(name="pipe.tif", relative=1))
+    with pytest.raises(SourceUnreadable, match=r"a\.vrt: it refers to .*pipe\.tif, which is a pipe"):
+        open_raster(tmp_path / "a.vrt")

@@ -111,3 +111,32 @@ def test_anything_that_holds_a_scene_is_opened_as_one() -> None:
         open_source([])
     with pytest.raises(SourceUnreadable, match="no such file"):
         open_source("absent.tif")
+
+
+@pytest.mark.parametrize(
+    ("transform", "degenerate"),
+    [
+        (UTM, False),
+        (Affine(0.1, 0, 5e6, 0, 0.1, -5e6), False),
+        (Affine(7, 7, 0, 7, -7, 0), False),
+        (Affine(1e-9, 0, 0, 0, -1e-9, 0), False),
+        (Affine(0, 0, 5e5, 0, 0, 5e6), True),
+        (Affine(10, 10, 5e5, 10, 10, 5e6), True),
+        (Affine(10, 0, 5e5, 0, 0, 5e6), True),
+        (Affine(1e-10, 0, 5e5, 0, -1e-10, 5e6), True),
+        (Affine(1e300, 0, 0, 0, -1e300, 0), True),
+        (Affine(10, 0, np.inf, 0, -10, 0), True),
+        (Affine(np.nan, 0, 0, 0, np.nan, 0), True),
+    ],
+)
+def test_pixels_without_area_or_place_make_a_grid_degenerate(transform: Affine, degenerate: bool) -> None:
+    for crs in (None, "EPSG:32633", "EPSG:4326"):
+        one = grid(crs, transform)
+        assert one.is_degenerate is degenerate
+        if degenerate:
+            assert one.lonlat_footprint.is_empty
+
+
+def test_a_footprint_that_folds_over_itself_is_mended() -> None:
+    far = Grid(CRS.from_epsg(32633), UTM, 2**31 - 1, 1).lonlat_footprint
+    assert shapely.is_valid(far)

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -62,8 +63,25 @@ def test_no_polygons_and_no_crs(ending: str, tmp_path: Path) -> None:
 def test_geopackages_have_a_spatial_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polygonfile, "_BATCH", 10)
     write(tmp_path / "map.gpkg", 20)
+    assert pyogrio.read_info(tmp_path / "map.gpkg")["capabilities"]["fast_spatial_filter"]
+    # Its nodes, since Python's own SQLite may know no R-trees. A leaf of 20 rectangles is enough for one node.
     with sqlite3.connect(tmp_path / "map.gpkg") as base:
-        assert base.execute("select count(*) from rtree_map_geom").fetchone() == (20,)
+        assert base.execute("select count(*) from rtree_map_geom_rowid").fetchone() == (20,)
+
+
+def test_a_missing_spatial_index_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where TensorFlow was imported before geodl."""
+    read_info = pyogrio.read_info
+
+    def without(*arguments: Any, **options: Any) -> dict[str, Any]:
+        info = read_info(*arguments, **options)
+        return {**info, "capabilities": {**info["capabilities"], "fast_spatial_filter": False}}
+
+    monkeypatch.setattr(polygonfile.pyogrio, "read_info", without)
+    write(tmp_path / "map.gpkg", 3)
+    assert "has no spatial index, since TensorFlow was imported before geodl" in caplog.text
 
 
 def test_unknown_endings_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,44 @@ def test_impossible_keys_are_refused(key: str, sentence: str) -> None:
 
 def test_dotted() -> None:
     assert dotted(("data", "classes", 0, "name")) == "data.classes.0.name"
+
+
+_BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{chr(98 + k)}: &{chr(98 + k)} [{', '.join(f'*{chr(97 + k)}' for _ in range(10))}]\n" for k in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (_BOMB, "its aliases .* repeat too much, or hold themselves"),
+        ("a: &a {b: *a}", "its aliases .* repeat too much, or hold themselves"),
+        ("a: " + "[" * 5000, "nested too deeply"),
+        ("seed: " + "9" * 5000, "not a YAML file"),
+        ("a: " + "x" * (1 << 20), "longer than"),
+    ],
+)
+def test_documents_that_would_grow_without_end_are_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=problem):
+        read_document(path)
+
+
+def test_aliases_are_read(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("a: &a {b: 1}\nc: [*a, *a]\n")
+    assert read_document(tmp_path / "recipe.yaml").content == {"a": {"b": 1}, "c": [{"b": 1}, {"b": 1}]}
+
+
+def test_folders_and_devices_are_no_documents(tmp_path: Path) -> None:
+    for path in (tmp_path, Path(os.devnull)):
+        with pytest.raises(RecipeError, match="cannot be read: it is"):
+            read_document(path)
+
+
+@pytest.mark.parametrize("text", ["&a [*a]", "[" * 5000, "9" * 5000])
+def test_values_that_cannot_be_read_are_text_or_refused(text: str) -> None:
+    try:
+        assert parse_value(text) == text
+    except OptionError as error:
+        assert "list or mapping" in str(error)
