@@ -18,7 +18,7 @@ from typing import TypeVar
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.env import getenv, hasenv
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.session import DummySession
 
 from geodl.errors import SourceUnreadable
@@ -40,7 +40,7 @@ SETTINGS = {
 """GDAL's settings for what is remote, where neither an environment variable nor an enclosing `rasterio.Env` says
 otherwise."""
 
-FAILURES = (RasterioError, CPLE_BaseError, OSError, UnicodeError)
+FAILURES = (RasterioError, CPLE_BaseError, CRSError, OSError, UnicodeError)
 """What rasterio raises of damaged or missing files; the last where GDAL's message, or a file's name, is no text."""
 
 Opener = Callable[[str], rasterio.DatasetReader]
