@@ -12,7 +12,6 @@ from rasterio.enums import Interleaving, MaskFlags
 from rasterio.errors import CRSError
 
 from geodl.data.handles import Handle
-from geodl.data.mosaic import MosaicSource
 from geodl.data.remote import is_remote
 from geodl.data.source import Source
 
@@ -67,10 +66,11 @@ def row_cache_bytes(source: Source, height: int, width: int) -> int:
     >>> row_cache_bytes(open_raster("https://host/scene.tif"), 1024, 10980)  # doctest: +SKIP
     134922240
     """
-    if isinstance(source, MosaicSource):
-        # Scenes lie side by side along a row: each takes the share of it that it is wide.
-        widths = [min(width, scene.grid.width) for scene in source.sources]
-        shares = [row_cache_bytes(scene, height, w) / w for scene, w in zip(source.sources, widths, strict=True)]
+    parts = getattr(source, "sources", ())
+    if parts:
+        # A mosaic. Its scenes lie side by side along a row: each takes the share of it that it is wide.
+        widths = [min(width, scene.grid.width) for scene in parts]
+        shares = [row_cache_bytes(scene, height, w) / w for scene, w in zip(parts, widths, strict=True)]
         return math.ceil(max(shares) * width)
     total = 0
     for path in getattr(source, "paths", ()):

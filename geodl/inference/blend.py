@@ -78,11 +78,23 @@ class Part:
             (self.top - self.row.start) * scale : (self.bottom - self.row.start) * scale,
             (self.left - self.column.start) * scale : (self.right - self.column.start) * scale,
         ]
-        if self.row.full > self.top or self.bottom > self.row.fade:
-            part = part * ramp_weights(self.row, self.top, self.bottom, scale=scale)[:, None, None]
-        if self.column.full > self.left or self.right > self.column.fade:
-            part = part * ramp_weights(self.column, self.left, self.right, scale=scale)[None, :, None]
+        rows = _ramps(self.row, self.top, self.bottom)
+        columns = _ramps(self.column, self.left, self.right)
+        if rows or columns:
+            part = part.copy()
+        for low, high in rows:
+            weights = ramp_weights(self.row, low, high, scale=scale)
+            part[(low - self.top) * scale : (high - self.top) * scale] *= weights[:, None, None]
+        for low, high in columns:
+            weights = ramp_weights(self.column, low, high, scale=scale)
+            part[:, (low - self.left) * scale : (high - self.left) * scale] *= weights[None, :, None]
         return part
+
+
+def _ramps(span: Span, low: int, high: int) -> list[tuple[int, int]]:
+    """The stretches of [low, high) in which a tile's weight is not 1."""
+    ends = (max(low, span.first), min(high, span.full)), (max(low, span.fade), min(high, span.last))
+    return [(begin, end) for begin, end in ends if begin < end]
 
 
 def ramp_weights(span: Span, low: int, high: int, *, scale: int = 1) -> np.ndarray:

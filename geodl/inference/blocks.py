@@ -1,10 +1,9 @@
 """How a scene is cut into tiles: pure geometry, one axis at a time.
 
-Tiles lie on one lattice anchored at the scene's first pixel, are clipped at its borders (never shifted, never padded),
-and overlap. Of the overlap between two tiles each drops the outer `hold` pixels, which saw too little of their
-surroundings, and the rest is a ramp from one tile to the other. Where the overlap is twice the network's receptive
-margin there is no ramp: each pixel comes from a tile that saw all of its receptive field, and tiling gives what one
-whole pass gives.
+Tiles lie on one lattice anchored at the scene's first pixel, are clipped at its borders (never padded), and overlap. Of
+the overlap between two tiles each drops the outer `hold` pixels, which saw too little of their surroundings, and the
+rest is a ramp from one tile to the other. Where the overlap is twice the network's receptive margin there is no ramp:
+each pixel comes from a tile that saw all of its receptive field, and tiling gives what one whole pass gives.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def hold_for(overlap: int, margin: int | None) -> int:
     return hold if margin is None else min(overlap // 2, max(hold, overlap - margin))
 
 
-def axis_spans(length: int, *, tile: int, overlap: int, hold: int) -> tuple[Span, ...]:
+def axis_spans(length: int, *, tile: int, overlap: int, hold: int, lattice: int | None = None) -> tuple[Span, ...]:
     """Cuts one axis into tiles.
 
     Args:
@@ -96,6 +95,8 @@ def axis_spans(length: int, *, tile: int, overlap: int, hold: int) -> tuple[Span
         tile: pixels of a tile; the last one is shorter where it meets the scene's border.
         overlap: pixels that two neighbours share; tiles start at multiples of `tile - overlap`.
         hold: pixels that a tile drops at each inner edge, at most half of `overlap`.
+        lattice: where given, the last tile reads as many pixels as the others, as far as it may start at a multiple of
+            this: tiles of one size are one compiled network. Where tiles count is the same with and without.
 
     Returns:
         Tiles in order. The parts [first, fade) partition [0, length).
@@ -112,9 +113,12 @@ def axis_spans(length: int, *, tile: int, overlap: int, hold: int) -> tuple[Span
     spans = []
     for k in range(count):
         start, final = k * step, k == count - 1
+        early = start
+        if final and k and lattice is not None:
+            early = min(start, round_up(length - tile, lattice))
         spans.append(
             Span(
-                start=start,
+                start=early,
                 stop=min(start + tile, length),
                 first=start + hold if k else 0,
                 full=start + overlap - hold if k else 0,

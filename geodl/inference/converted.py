@@ -35,12 +35,12 @@ Call = Callable[[np.ndarray], np.ndarray]
 _FASTEST: tuple[Literal["openvino", "onnx"], ...] = ("openvino", "onnx")
 _FILES: dict[str, str] = {"openvino": "network.xml", "onnx": "network.onnx"}
 _FACTS = "facts.json"
-_LAYOUT = 1
+_LAYOUT = 2
 """Of the cache; another number makes other names."""
 _STATIC = 512 * 512
 """Pixels from which OpenVINO is given a network for one shape."""
 _KEPT = 2
-"""Networks for one shape that are kept: a scene's tiles and those at its right border take turns."""
+"""Networks that are kept, for one shape each or for all: all tiles of a scene have one."""
 
 _log = logging.getLogger("geodl")
 
@@ -178,7 +178,8 @@ def _open_openvino(path: Path) -> Call:
     openvino = import_openvino()
     core = openvino.Core()
     model = core.read_model(os.fspath(path))
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    # Threads that are bound to a core would wait there for the one that reads or writes.
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
     requests: OrderedDict[tuple[int, ...] | None, Any] = OrderedDict()
 
     def request(shape: tuple[int, ...] | None) -> Any:

@@ -1,4 +1,4 @@
-"""The engine: a thread reads ahead, the network works, a thread writes behind."""
+"""The engine: a thread reads ahead, the network works, a thread blends and writes behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 """Told the pixels done and the pixels in all."""
 
 _BEHIND = 2
-"""Finished blocks that may wait to be written."""
+"""Tiles that may wait to be blended and written."""
 _ROWS = 128
 """Rows that are turned into products at a time, to keep their temporaries small."""
 
@@ -100,17 +100,16 @@ def map_scene(
     try:
         with rasterio.Env(GDAL_CACHEMAX=tiling.cache):
             read = partial(_read, source, contract, area)
-            tiles = _ahead(reader, read, _parts(tiling, bounds), batch_size + 1)
+            tiles = _ahead(reader, read, _parts(tiling, bounds), batch_size)
             for batch in _batches(tiles, batch_size):
                 for tile, output in zip(batch, _outputs(call, batch, scale), strict=True):
                     part = tile.part
                     if blender is None or part.panel != panel:
                         panel = part.panel
                         blender = Blender(panel, ramp=tiling.ramp, channels=channels, scale=scale)
-                    block = blender.add(part, output)
-                    if block.size:
-                        place = (part.top - bounds.top) * scale, (part.left - bounds.left) * scale
-                        waiting.append(writer.submit(_write, sink, products, place, block, tile.wanted))
+                    place = (part.top - bounds.top) * scale, (part.left - bounds.left) * scale
+                    # In the other thread too, and in order: the network shall not wait for it.
+                    waiting.append(writer.submit(_write, sink, products, blender, tile, output, place))
                     if len(waiting) > _BEHIND:
                         waiting.popleft().result()
                     valid += int(np.count_nonzero(tile.wanted))
@@ -220,15 +219,19 @@ def _batches(tiles: Iterable[_Tile], size: int) -> Iterator[list[_Tile]]:
 def _outputs(call: Callable[[np.ndarray], np.ndarray], batch: list[_Tile], scale: int) -> Iterator[np.ndarray | None]:
     """The network's output for each tile of a batch, without what was only padding."""
     seen = [tile.values for tile in batch if tile.values is not None]
-    outputs = iter(call(np.stack(seen))) if seen else iter(())
+    # A single tile is not copied.
+    outputs = iter(call(seen[0][None] if len(seen) == 1 else np.stack(seen))) if seen else iter(())
     for tile in batch:
         height, width = tile.part.row.size * scale, tile.part.column.size * scale
         yield None if tile.values is None else next(outputs)[:height, :width]
 
 
-def _write(sink: Sink, products: Products, place: tuple[int, int], block: np.ndarray, wanted: np.ndarray) -> None:
-    """Turns a finished block into layers and stores them; runs in the writing thread."""
+def _write(
+    sink: Sink, products: Products, blender: Blender, tile: _Tile, output: np.ndarray | None, place: tuple[int, int]
+) -> None:
+    """Blends a tile, turns what is finished by it into layers and stores them; runs in the writing thread."""
+    block = blender.add(tile.part, output)
     row, column = place
-    for begin in range(0, len(block), _ROWS):
+    for begin in range(0, len(block) if block.size else 0, _ROWS):
         rows = slice(begin, begin + _ROWS)
-        sink.write(row + begin, column, products(block[rows], wanted[rows]))
+        sink.write(row + begin, column, products(block[rows], tile.wanted[rows]))

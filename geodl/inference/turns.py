@@ -9,7 +9,6 @@ from math import lcm
 from typing import Literal
 
 import numpy as np
-from scipy.special import softmax
 
 from geodl.contract import Contract, OutputKind
 from geodl.errors import ContractError, OptionError
@@ -141,6 +140,8 @@ class _Averaged:
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import softmax
+
     # With the channels first this takes a fifth of the time.
     return np.moveaxis(softmax(np.ascontiguousarray(np.moveaxis(logits, -1, 0)), axis=0), 0, -1)
 

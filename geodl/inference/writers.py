@@ -31,7 +31,6 @@ _GDAL_TYPES = {"uint8": "Byte", "uint16": "UInt16", "float32": "Float32"}
 _COG = {
     "driver": "COG",
     "compress": "DEFLATE",
-    "predictor": "YES",
     "blocksize": 512,
     "bigtiff": "IF_SAFER",
     "num_threads": "ALL_CPUS",
@@ -195,7 +194,9 @@ class MapWriter:
                     colours = {c.value: (*bytes.fromhex(c.colour[1:]), 255) for c in layer.classes}
                     dataset.write_colormap(1, {**colours, int(layer.nodata): (0, 0, 0, 0)})
         made = self._folder / f"{layer.name}.tif"
-        rasterio.shutil.copy(described, made, overview_resampling=layer.resampling.upper(), **_COG)
+        # Differences of class numbers compress worse than the numbers.
+        options = {**_COG, "predictor": "NO" if layer.classes else "YES"}
+        rasterio.shutil.copy(described, made, overview_resampling=layer.resampling.upper(), **options)
         _check_end(made)
         os.remove(file.name)
         return made

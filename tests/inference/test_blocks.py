@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -90,6 +91,20 @@ def test_growing_a_scene_changes_only_spans_at_its_end(
         before = [(s.start, s.first, s.full) for s in spans if s.first <= position < s.last]
         after = [(s.start, s.first, s.full) for s in grown if s.first <= position < s.last]
         assert before == after
+
+
+@given(axes(), st.sampled_from([1, 4, 16]))
+def test_a_last_tile_that_reads_more_counts_where_it_did(
+    axis: tuple[int, int, int, int, tuple[Span, ...]], lattice: int
+) -> None:
+    length, tile, overlap, hold, spans = axis
+    full = axis_spans(length, tile=tile, overlap=overlap, hold=hold, lattice=lattice)
+    assert [replace(span, start=0) for span in full] == [replace(span, start=0) for span in spans]
+    assert [span.start for span in full[:-1]] == [span.start for span in spans[:-1]]
+    assert full[-1].start <= spans[-1].start
+    assert full[-1].start == spans[-1].start or (
+        full[-1].start % lattice == 0 and tile - lattice < full[-1].size <= tile
+    )
 
 
 def test_a_scene_of_one_tile_is_not_cut() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl.errors import OptionError
+from geodl.inference.blocks import round_up
 from geodl.inference.planning import DEFAULT_MEMORY, Cost, plan_tiling
 from tests.inference.fakes import make_contract
 
@@ -40,15 +43,33 @@ def test_auto_is_exact_where_that_costs_no_more() -> None:
     small = plan_tiling((5000, 5000), make_contract(margin=51, lattice=8), cost=COST)
     assert small.ramp == 0 and small.rows[1].first - small.rows[1].start >= 51
     large = plan_tiling((5000, 5000), make_contract(margin=107, lattice=16), cost=COST)
-    assert large.ramp == 64
+    assert 64 <= large.ramp < 64 + 16
 
 
 def test_networks_that_see_farther_share_more() -> None:
     shared = []
     for margin in (107, 215, 900):
         first, second = plan_tiling((9000, 9000), make_contract(margin=margin, lattice=32), cost=COST).rows[:2]
-        shared.append(first.stop - second.start)
+        shared.append((first.stop - second.start) // 32 * 32)
     assert shared == [128, 224, 256]
+
+
+@given(st.integers(1, 30_000), st.sampled_from([1, 8, 16, 32]), st.sampled_from([0, 51, 107]))
+def test_all_tiles_of_a_scene_have_one_size(length: int, lattice: int, margin: int) -> None:
+    tiling = plan_tiling((length, 700), make_contract(margin=margin, lattice=lattice), cost=COST)
+    assert len({span.size for span in tiling.rows}) == 1
+    shared = min(128, round_up(2 * margin, lattice))
+    for one, other in list(pairwise(tiling.rows))[:-1]:
+        assert shared <= one.stop - other.start < shared + lattice
+    # None too many: the last one reads what the others leave.
+    assert len(tiling.rows) == 1 or tiling.rows[-2].stop < length
+
+
+def test_networks_of_fixed_sizes_are_given_tiles_clipped_at_the_border() -> None:
+    contract = make_contract(margin=20, lattice=4, multiple=8)
+    tiling = plan_tiling((2000, 2001), contract, cost=COST)
+    assert all(span.start % 8 == 0 for span in (*tiling.rows, *tiling.columns))
+    assert tiling.columns[-1].size < tiling.columns[0].size == tiling.tile[1]
 
 
 def test_a_scene_that_fits_one_tile_is_not_cut() -> None:
@@ -61,7 +82,7 @@ def test_less_memory_means_smaller_tiles_not_another_overlap() -> None:
     tilings = [plan_tiling((9000, 9000), contract, cost=COST, memory=m << 20) for m in (2048, 700, 300)]
     sides = [tiling.tile[0] for tiling in tilings]
     assert sides == sorted(sides, reverse=True) and sides[0] > sides[2]
-    assert len({tiling.ramp for tiling in tilings}) == 1
+    assert all(64 <= tiling.ramp < 64 + 16 for tiling in tilings)
 
 
 def test_too_little_memory_says_how_much_is_needed() -> None:
@@ -76,7 +97,7 @@ def test_networks_that_see_everything_run_whole_or_say_why_not() -> None:
     assert plan_tiling((1500, 900), contract, cost=COST, overlap="exact").count == 1
     with pytest.raises(OptionError, match=r"depends on the whole scene.*memory of 2048 MiB"):
         plan_tiling((9000, 9000), contract, cost=COST, overlap="exact")
-    assert plan_tiling((9000, 9000), contract, cost=COST).ramp == 64
+    assert 64 <= plan_tiling((9000, 9000), contract, cost=COST).ramp < 64 + 16
 
 
 def test_fixed_input_sizes_are_the_tile() -> None:
@@ -124,10 +145,10 @@ def test_a_row_of_tiles_stays_in_the_cache_where_blocks_are_dear() -> None:
     near = plan_tiling((9000, 20_000), contract, cost=COST)
     far = plan_tiling((9000, 20_000), contract, cost=COST, decoded=blocks)
     assert near.cache == 64 << 20
-    assert far.cache == blocks(far.tile[0], 20_000)
+    assert far.cache >= blocks(far.tile[0], 20_000)
     assert far.panel == 20_000 <= near.panel
     striped = plan_tiling((9000, 20_000), contract, cost=COST, decoded=strips)
-    assert striped.cache == strips(striped.tile[0], 1) <= DEFAULT_MEMORY // 4
+    assert strips(striped.tile[0], 1) <= striped.cache <= DEFAULT_MEMORY // 4
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 2 << 30])
