@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geodl.data.source import in_all_bands
 from geodl.errors import OptionError
 
 __all__ = ("Augmentation", "resize_labels", "resize_values")
@@ -127,7 +128,7 @@ def resize_values(values: np.ndarray, size: int) -> np.ndarray:
     """
     if np.isfinite(values).all():
         return _blend(values, size)
-    known = np.isfinite(values).all(-1)
+    known = in_all_bands(np.isfinite(values))
     share = _blend(known.astype(values.dtype), size)
     blended = _blend(np.where(known[..., None], values, 0), size)
     blended /= np.maximum(share, 0.5)[..., None]

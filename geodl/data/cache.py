@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,7 +15,7 @@ from geodl.data.labels import Labels
 from geodl.data.samples import Scene
 from geodl.data.source import Source, Window
 
-__all__ = ("CachedLabels", "CachedSource", "cached")
+__all__ = ("CachedLabels", "CachedSource", "cached", "free_memory")
 
 
 class CachedSource(Source):
@@ -49,6 +51,25 @@ class CachedLabels(Labels):
         return self._indices.get()[window.toslices()].astype(np.int32)
 
 
+def free_memory() -> int:
+    """Returns the bytes that this process may still take: of the machine and of its control group; 2 GiB if unknown."""
+    free = 2 << 30
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        free = 1024 * _numbers(Path("/proc/meminfo"))["MemAvailable:"]
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        group = Path("/sys/fs/cgroup")
+        # What is cached of files counts as taken there, but gives way.
+        taken = _numbers(group / "memory.stat")["anon"]
+        free = min(free, max(0, int((group / "memory.max").read_text()) - taken))
+    return free
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """Reads lines of a name and a whole number."""
+    words = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+    return {name: int(number) for name, number, *_ in words}
+
+
 class _Once:
     """An array that the first of several threads reads and the others wait for."""
 
@@ -63,8 +84,15 @@ class _Once:
             return self._array
 
 
-def cached(scenes: Sequence[Scene], *, budget: int = 512 * 2**20) -> list[Scene]:
-    """Returns the scenes, kept in memory if all of them together fit in `budget` bytes, else as they are."""
+def cached(scenes: Sequence[Scene], *, budget: int | None = None) -> list[Scene]:
+    """Returns the scenes, kept in memory if all of them together fit in a budget, else as they are.
+
+    Args:
+        scenes: what is learnt from.
+        budget: bytes; default: a quarter of the memory that is free, at most 4 GiB.
+    """
+    if budget is None:
+        budget = min(free_memory() // 4, 4 << 30)
     needed = 0
     for source, _, _ in scenes:
         times = 1 if source.times is None else len(source.times)

@@ -14,7 +14,7 @@ from geodl.data.anchors import Anchors, find_anchors
 from geodl.data.augment import Augmentation, resize_labels, resize_values
 from geodl.data.labels import IGNORE, Labels
 from geodl.data.places import Place, boxes, locate
-from geodl.data.source import Source, Window
+from geodl.data.source import Source, Window, in_all_bands
 from geodl.data.splits import Part, SceneSplit
 from geodl.data.windows import expand, intersects, partition, position_range, rectangles, to_window
 from geodl.errors import EmptyDataset, NoValidPixels
@@ -324,4 +324,4 @@ def _read(scene: Scene, window: Window) -> tuple[np.ndarray, np.ndarray]:
 
 def _known(labels: np.ndarray, valid: np.ndarray) -> np.ndarray:
     # Most windows are all valid, and that is seen many times faster than which pixels are.
-    return labels if valid.all() else np.where(valid.all(-1), labels, np.int32(IGNORE))
+    return labels if valid.all() else np.where(in_all_bands(valid), labels, np.int32(IGNORE))

@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import rasterio
 
 from geodl.contract import Contract, Dim
-from geodl.data.source import Source, Window
+from geodl.data.source import Source, Window, in_all_bands
 from geodl.inference.blend import Blender, Panel, Part
 from geodl.inference.blocks import Tiling, panels, round_up
 from geodl.inference.products import Products
@@ -178,8 +178,7 @@ def _read(source: Source, contract: Contract, area: Area | None, part: Part) -> 
     """Reads a tile; runs in the reading thread."""
     scale = contract.output.scale
     values, valid = source.read(padded_window(part, contract))
-    # Band by band: numpy takes several times as long to reduce a short last axis.
-    whole = reduce(np.logical_and, np.moveaxis(np.broadcast_to(valid, values.shape), -1, 0))
+    whole = in_all_bands(np.broadcast_to(valid, values.shape))
     wanted = wanted_pixels(part, whole, scale, area)
     finished = wanted[: part.done[0] * scale, : part.done[1] * scale].copy()
     return _Tile(part, values if wanted.any() else None, finished)

@@ -16,7 +16,7 @@ import numpy as np
 
 from geodl.contract import Contract
 from geodl.data.cube import ArraySource
-from geodl.data.source import Window
+from geodl.data.source import Window, in_all_bands
 from geodl.inference.blend import Part
 from geodl.inference.blocks import Tiling
 from geodl.inference.engine import padded_window, wanted_pixels, window_bounds
@@ -90,7 +90,7 @@ class _Run:
 
     def __call__(self, part: Part, values: np.ndarray) -> _Weighed:
         scale = self.contract.output.scale
-        wanted = wanted_pixels(part, np.isfinite(values).all(axis=-1), scale, self.area)
+        wanted = wanted_pixels(part, in_all_bands(np.isfinite(values)), scale, self.area)
         window = padded_window(part, self.contract)
         seen = np.full((1, int(window.height), int(window.width), values.shape[2]), np.nan, np.float32)
         seen[0, : values.shape[0], : values.shape[1]] = values

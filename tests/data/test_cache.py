@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from geodl.data.cache import CachedLabels, CachedSource, cached
+from geodl.data.cache import CachedLabels, CachedSource, cached, free_memory
 from geodl.data.samples import Scene
 from geodl.data.source import Window
 from tests.data.fakes import FakeLabels, FakeSource
@@ -73,3 +76,20 @@ def test_all_are_kept_in_memory_or_none() -> None:
     for source, labels, _ in cached(scenes, budget=needed):
         assert isinstance(source, CachedSource) and isinstance(labels, CachedLabels)
     assert cached(scenes, budget=needed - 1) == scenes
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this system does not say how much memory it has")
+def test_free_memory_is_some_of_the_machines() -> None:
+    assert 0 <= free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_control_groups_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "/proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:  5000 kB\nHugePages_Total: 0\n",
+        "/sys/fs/cgroup/memory.max": "3000000\n",
+        "/sys/fs/cgroup/memory.stat": "anon 1000000\nfile 1900000\n",
+    }
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding=None: files[str(path)])
+    assert free_memory() == 2_000_000
+    files["/sys/fs/cgroup/memory.max"] = "max\n"
+    assert free_memory() == 5_120_000
