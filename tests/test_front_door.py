@@ -31,6 +31,14 @@ def test_all_names_are_listed_and_there() -> None:
         assert getattr(geodl, name) is not None
 
 
+def test_what_a_notebook_reads_with_is_there_by_one_import() -> None:
+    from geodl import data
+
+    assert sorted(data.__all__) == dir(data) == sorted(name for names in data._HOMES.values() for name in names)
+    for name in data.__all__:
+        assert getattr(data, name).__name__ == name if callable(getattr(data, name)) else getattr(data, name)
+
+
 def test_the_walk_is_that_of_the_pipelines() -> None:
     from geodl import pipelines
 

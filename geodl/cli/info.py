@@ -148,8 +148,11 @@ def _crs(crs: CRS | None) -> str:
 
 def _times(source: Source) -> Iterator[tuple[str, str]]:
     if source.times is not None:
-        first, last = (str(time)[:16].removesuffix("T00:00") for time in source.times[[0, -1]])
-        yield "times", f"{len(source.times)}, {first} to {last}; choose one with @{first}"
+        from geodl.data.source import time_span
+
+        span = time_span(source.times)
+        known = f", {span[0]} to {span[1]}" if span else ""
+        yield "times", f"{len(source.times)}{known}; choose one with @{span[0] if span else 0}"
 
 
 def _storage(path: str) -> Iterator[tuple[str, str]]:

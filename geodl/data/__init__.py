@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geodl.data.cube import ArraySource, open_array, open_cube
+    from geodl.data.cubefile import open_cube_file
     from geodl.data.labels import IGNORE, PALETTE, Labels, RasterLabels, VectorLabels, infer_classes, open_labels
+    from geodl.data.mosaic import MosaicSource
     from geodl.data.opening import find_scenes, open_source
     from geodl.data.pairing import find_labels, pair
     from geodl.data.raster import RasterSource, open_raster
+    from geodl.data.resample import Resample
     from geodl.data.source import Grid, Source
+    from geodl.data.stac import open_item
+    from geodl.data.stacsearch import search
 
 __all__ = (
     "IGNORE",
@@ -19,8 +24,10 @@ __all__ = (
     "ArraySource",
     "Grid",
     "Labels",
+    "MosaicSource",
     "RasterLabels",
     "RasterSource",
+    "Resample",
     "Source",
     "VectorLabels",
     "find_labels",
@@ -28,19 +35,28 @@ __all__ = (
     "infer_classes",
     "open_array",
     "open_cube",
+    "open_cube_file",
+    "open_item",
     "open_labels",
     "open_raster",
     "open_source",
     "pair",
+    "search",
 )
 
 _HOMES = {
     "cube": ("ArraySource", "open_array", "open_cube"),
+    "cubefile": ("open_cube_file",),
     "labels": ("IGNORE", "PALETTE", "Labels", "RasterLabels", "VectorLabels", "infer_classes", "open_labels"),
+    # Not the function `mosaic`: its name would mean the module once something has imported that.
+    "mosaic": ("MosaicSource",),
     "pairing": ("find_labels", "pair"),
     "opening": ("find_scenes", "open_source"),
     "raster": ("RasterSource", "open_raster"),
+    "resample": ("Resample",),
     "source": ("Grid", "Source"),
+    "stac": ("open_item",),
+    "stacsearch": ("search",),
 }
 
 

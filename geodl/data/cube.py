@@ -23,6 +23,9 @@ from geodl.errors import SourceUnreadable
 
 __all__ = ("ArraySource", "open_array", "open_cube")
 
+_SCALES = ("scale_factor", "scales")
+_OFFSETS = ("add_offset", "offsets")
+_FILL = ("_FillValue", "nodata")
 _ADVICE = "Expected dims (band, y, x), (y, x, band) or (y, x), and time; or a Dataset whose variables over them are the bands."
 
 
@@ -260,13 +263,17 @@ def _part(array: xr.DataArray, name: str, *, as_stored: bool) -> _Part:
         raise SourceUnreadable(name, f"it is empty ({_sizes(array.sizes)})", advice=_ADVICE)
     rest = [dim for dim in array.dims if dim not in (y, x)]
     timely = [dim for dim in rest if is_time(dim, array.coords)]
-    squeezed = [dim for dim in rest if array.sizes[dim] == 1 and (len(rest) > 1 or dim in timely)]
+    # A single band stays a dim, because its coordinate may name it.
+    spare = [dim for dim in rest if dim not in timely]
+    squeezed = [dim for dim in rest if array.sizes[dim] == 1 and (dim in timely or len(spare) > 1)]
     times = [dim for dim in timely if dim not in squeezed]
     others = [dim for dim in rest if dim not in squeezed and dim not in times]
     if len(others) > 1 or len(times) > 1:
         raise SourceUnreadable(name, f"its dims are {_sizes(array.sizes)}", advice=_ADVICE)
     array = array.isel(dict.fromkeys(squeezed, 0))
     packing = Packing.of(array.attrs, array.dtype, limits=as_stored)
+    for key in ("units", *_SCALES, *_OFFSETS, *_FILL, "nodatavals"):
+        _check_count(array.attrs.get(key), array.sizes[others[0]] if others else 1, key, name)
     return _Part(array, y, x, others[0] if others else None, times[0] if times else None, packing)
 
 
@@ -274,7 +281,7 @@ def _bands(part: _Part) -> list[Band]:
     """Describes the bands of an array."""
     attrs, count = part.array.attrs, part.count
     nodata: Any = part.packing.missing[0] if part.packing.missing else attrs.get("nodatavals")
-    per_band = next((attrs[key] for key in ("_FillValue", "nodata") if np.size(attrs.get(key, "")) == count > 1), None)
+    per_band = next((attrs[key] for key in _FILL if np.size(attrs.get(key, "")) > 1), None)
     if per_band is not None:
         nodata = per_band
     elif nodata is None and part.array.dtype.kind in "iu":
@@ -282,8 +289,8 @@ def _bands(part: _Part) -> list[Band]:
         nodata = part.array.encoding.get("_FillValue")
     stated = {
         "unit": _each(attrs.get("units"), count, ""),
-        "scale": _each(attrs.get("scale_factor", attrs.get("scales")), count, 1.0),
-        "offset": _each(attrs.get("add_offset", attrs.get("offsets")), count, 0.0),
+        "scale": _each(_first(attrs, _SCALES), count, 1.0),
+        "offset": _each(_first(attrs, _OFFSETS), count, 0.0),
         "nodata": _each(nodata, count, None),
     }
     names = _band_names(part)
@@ -316,12 +323,31 @@ def _band_names(part: _Part) -> list[str]:
     return [f"band_{k}" for k in range(1, count + 1)]
 
 
+def _first(attrs: Mapping[Hashable, Any], keys: Sequence[str]) -> Any:
+    return next((attrs[key] for key in keys if key in attrs), None)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) else [value]
+
+
 def _each(value: Any, count: int, default: Any) -> list[Any]:
     """Spreads one value over all bands; takes a list with one value for each as it is."""
-    if value is None:
-        return [default] * count
-    values = list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) else [value]
+    values = _listed(value) or [default]
     return values if len(values) == count else [values[0]] * count
+
+
+def _check_count(value: Any, count: int, key: str, name: str) -> None:
+    """Refuses different values for more or fewer bands than there are: a selection of bands leaves them all behind."""
+    values = _listed(value)
+    if len(values) not in (1, count) and len({str(one) for one in values}) > 1:
+        raise SourceUnreadable(
+            name,
+            f"its attribute {key} has {len(values)} values, and its bands are {count}",
+            advice="Give one for each.",
+        )
 
 
 def _sizes(sizes: Mapping[Hashable, int]) -> str:

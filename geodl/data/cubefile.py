@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from geodl.data.cube import ArraySource, open_cube
-from geodl.data.cubegrid import is_time
+from geodl.data.cubegrid import is_place, is_time, mapping_name
 from geodl.data.cubeword import CUBE_EXTENSIONS, CubeWord
 from geodl.data.files import is_local
 from geodl.data.handles import without_warnings
@@ -27,13 +27,14 @@ from geodl.data.source import Window, name_bands
 from geodl.data.timeaxis import find_time
 from geodl.errors import SourceUnreadable, nearest
 
-__all__ = ("CubeFile", "open_cube_file", "storage_options")
+__all__ = ("CubeFile", "fetch", "open_cube_file", "storage_options")
 
 _LOG = logging.getLogger("geodl")
 _TRIES = 3
 """How often what came over a network is asked for."""
 _CHUNKS = 2**24
 """Bytes of decompressed chunks that HDF5 keeps for each variable, so that a row of tiles reads each chunk once."""
+_NOT_READ = (PermissionError, IsADirectoryError)
 _Result = TypeVar("_Result")
 
 
@@ -109,7 +110,9 @@ def _open(word: CubeWord) -> xr.Dataset:
         try:
             return xr.open_dataset(path, consolidated=True, **options)
         except (KeyError, ValueError, FileNotFoundError):
-            return _again(path, lambda: xr.open_dataset(path, consolidated=False, **options))
+            dataset = _again(path, lambda: xr.open_dataset(path, consolidated=False, **options))
+            # Without an index the variables come as the folder is listed: in any order, that of bands included.
+            return dataset[sorted(dataset.data_vars, key=str)]
     local = path if is_local(path) else _local_copy(path)
     if not os.path.isfile(local):
         raise SourceUnreadable(path, "it is a folder" if os.path.isdir(local) else "there is no such file")
@@ -154,9 +157,13 @@ def _choose(dataset: xr.Dataset, word: CubeWord) -> xr.Dataset:
             hint = nearest(variable, known)
             some = ", ".join(known[:12]) or "none"
             raise SourceUnreadable(word.path, f"it has no variable {variable}", advice=f"It has {some}.{hint}")
-    # What holds the CRS is no coordinate in most files; it stays without being chosen.
-    mappings = [key for key, variable in dataset.data_vars.items() if variable.ndim == 0 and key not in word.variables]
-    return dataset[list(word.variables) + mappings]
+    # What holds the CRS, or the latitude of each pixel, is no coordinate in many files; it stays without being chosen.
+    mappings = {mapping_name(dataset[variable]) for variable in word.variables}
+    kept = [
+        key for key, variable in dataset.data_vars.items()
+        if (key in mappings or is_place(variable)) and key not in word.variables
+    ]  # fmt: skip
+    return dataset[list(word.variables) + kept]
 
 
 def _at_time(dataset: xr.Dataset, word: CubeWord) -> xr.Dataset:
@@ -184,6 +191,15 @@ def storage_options(path: str) -> dict[str, Any]:
         secure = os.environ.get("AWS_HTTPS", "YES").upper() in ("YES", "TRUE", "1")
         options["endpoint_url"] = host if "://" in host else f"{'https' if secure else 'http'}://{host}"
     return options
+
+
+def fetch(address: str) -> bytes:
+    """Returns the content of a small file, local or remote. Raises `SourceUnreadable`."""
+    import fsspec
+
+    with _reading(address):
+        files, inner = fsspec.url_to_fs(address, **storage_options(address))
+        return bytes(_again(address, lambda: files.cat_file(inner)))
 
 
 _COPIES: tempfile.TemporaryDirectory[str] | None = None
@@ -259,13 +275,15 @@ def _cause(path: str, error: BaseException) -> str:
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".") or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return "it is no Zarr store" if is_local(path) and os.path.isdir(path) else "there is no such file"
+    if isinstance(error, _NOT_READ) and is_local(path):
+        return (error.strerror or first).lower()
     if is_local(path):
         return f"the file is damaged or cut short ({first})"
     return f"it could not be had, or is damaged ({first})"
 
 
 def _advice(path: str, error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or (isinstance(error, _NOT_READ) and is_local(path)):
         return "Check the path and the file."
     return "Copy or download it again." if is_local(path) else "Check the address, your permission and the network."
 

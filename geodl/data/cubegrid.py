@@ -56,11 +56,19 @@ def find_axes(
 
 
 def is_place(variable: xr.DataArray | xr.Variable) -> bool:
-    """Whether a variable says where pixels are: latitudes or longitudes."""
+    """Whether a variable says where pixels are: latitudes or longitudes, or distances in a projection."""
     return any(
         _told(variable, "standard_name") in standard or _told(variable, "units").lower() in units
         for standard, units in zip(_STANDARD_NAMES, _DEGREES)
     )
+
+
+def _is_latitude(dim: Hashable, coordinate: xr.DataArray) -> bool:
+    """Whether a coordinate holds latitudes, and not those of a rotated pole or distances in a projection."""
+    told = _told(coordinate, "standard_name")
+    if told in _STANDARD_NAMES[0]:
+        return told == "latitude"
+    return str(dim).lower() in ("lat", "latitude") or _told(coordinate, "units").lower() in _DEGREES[0]
 
 
 def is_time(dim: Hashable, coords: Mapping[Any, xr.DataArray]) -> bool:
@@ -107,7 +115,7 @@ def array_grid(
         coordinate = array.coords.get(mapping_name(array))
         mapping = {} if coordinate is None else coordinate.attrs
     crs = _crs(mapping, array.attrs, name)
-    if crs is None and y in array.coords and (str(y).lower() in ("lat", "latitude") or is_place(array.coords[y])):
+    if crs is None and y in array.coords and _is_latitude(y, array.coords[y]):
         crs = CRS.from_epsg(4326)
     stated = _stated_transform(mapping)
     if y not in array.coords or x not in array.coords:

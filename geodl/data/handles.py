@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TypeVar
 
 import rasterio
@@ -129,7 +129,8 @@ class Handle:
             while len(opened) > _MOST_OPEN:
                 opened.popitem(last=False)
         else:
-            opened.move_to_end(self._number)
+            with suppress(KeyError):  # Another thread may close the file just now.
+                opened.move_to_end(self._number)
         return dataset
 
     def _drop(self) -> None:

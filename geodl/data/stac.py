@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from geodl.data.asset import Asset
@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 __all__ = ("is_item", "open_item")
 
 _LOG = logging.getLogger("geodl")
+_Value = TypeVar("_Value")
 _BANDS = ("eo:bands", "raster:bands", "bands")
 _NOT_PIXELS = {"thumbnail", "overview", "metadata"}
 _RASTER_TYPES = ("image/tiff", "image/jp2", "image/jpx", "image/vnd.stac.geotiff", "application/x-geotiff")
 _OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 """True: Sentinel-2's offset has been subtracted from the pixels already, though the assets of Earth Search go on
 stating it (https://github.com/Element84/earth-search/issues/66)."""
+
+
+_ORIGINALS = ("image/jp2", "image/jpx")
+"""Kinds of the files that Earth Search links to as ESA made them, to whose pixels no offset has been applied."""
+_CODES = {"scl", "fmask", "qa_pixel", "qa_radsat", "qa_aerosol"}
+"""Assets of Sentinel-2, Landsat and HLS that hold classes or bit flags, though not every catalogue says so."""
 
 
 def is_item(thing: Any) -> bool:
@@ -78,7 +85,12 @@ def open_item(
     """
     if isinstance(item, str | os.PathLike):
         item = _read_item(os.fspath(item))
-    layers = _layers(item)
+    try:
+        layers = _layers(item)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise SourceUnreadable(
+            item.id, f"its assets are not those of a STAC item ({error})", advice="Check them, or give their files."
+        ) from error
     if not layers:
         kinds = ", ".join(f"{key} ({asset.media_type or 'no type'})" for key, asset in item.assets.items()) or "none"
         raise SourceUnreadable(
@@ -103,22 +115,16 @@ def open_item(
 
 
 def _read_item(text: str) -> pystac.Item:
-    import fsspec
     import pystac
-    from aiohttp import ClientError
 
-    from geodl.data.cubefile import storage_options
+    from geodl.data.cubefile import fetch
 
     expected = "Expected the JSON of one STAC item."
+    stored = fetch(text)
     try:
-        files, inner = fsspec.url_to_fs(text, **storage_options(text))
-        content = json.loads(files.cat_file(inner))
-    except FileNotFoundError as error:
-        raise SourceUnreadable(text, "there is no such file") from error
+        content = json.loads(stored)
     except (ValueError, RecursionError) as error:
         raise SourceUnreadable(text, "it is not JSON", advice=expected) from error
-    except (OSError, ClientError) as error:
-        raise SourceUnreadable(text, error, advice="Check the address, your permission and the network.") from error
     kind = content.get("type") if isinstance(content, dict) else type(content).__name__
     if kind != "Feature" or "stac_version" not in content or not isinstance(content.get("assets"), dict):
         found = f"a STAC {kind}" if isinstance(content, dict) and "stac_version" in content else f"JSON of type {kind}"
@@ -168,23 +174,33 @@ class _Layer:
         return found
 
     def asset(self, names: tuple[str, ...] | None) -> Asset:
-        stated = {key: {band.get(key) for band in self.bands} for key in ("unit", "scale", "offset", "nodata")}
-        for key, values in stated.items():
-            if len(values) > 1:
-                raise SourceUnreadable(
-                    self.href, f"the item states several values of {key} for its bands",
-                    advice="Write each band into a file of its own.",
-                )  # fmt: skip
-        unit, scale, offset, nodata = (next(iter(values), None) for values in stated.values())
+        offset = self._stated("offset", float)
         return Asset(
             self.href,
-            unit=None if unit is None else str(unit),
-            scale=_number(scale),
-            offset=0.0 if self.offset_applied and offset is not None else _number(offset),
-            # Not-a-number in an item means that pixels are so, which they are in any case.
-            nodata=None if nodata is None or str(nodata).lower() == "nan" else _number(nodata),
+            unit=self._stated("unit", str),
+            scale=self._stated("scale", float),
+            offset=0.0 if self.offset_applied and offset is not None else offset,
+            nodata=self._stated("nodata", _nodata),
             bands=names,
+            codes=self.key.casefold().removesuffix("-jp2") in _CODES or any(band["codes"] for band in self.bands),
         )
+
+    def _stated(self, key: str, kind: Callable[[Any], _Value | None]) -> _Value | None:
+        """What the item says of all bands of the file; None: nothing."""
+        try:
+            values = {None if band[key] is None else kind(band[key]) for band in self.bands}
+        except (TypeError, ValueError) as error:
+            received = [band[key] for band in self.bands]
+            raise SourceUnreadable(
+                self.href, f"the item states a {key} that is no number ({received})",
+                advice="Correct the item, or give the file.",
+            ) from error  # fmt: skip
+        if len(values) > 1:
+            raise SourceUnreadable(
+                self.href, f"the item states several values of {key} for its bands",
+                advice="Write each band into a file of its own.",
+            )  # fmt: skip
+        return values.pop()
 
 
 def _layers(item: pystac.Item) -> list[_Layer]:
@@ -202,7 +218,12 @@ def _layers(item: pystac.Item) -> list[_Layer]:
             continue
         content = asset.to_dict()
         told = any(content.get(key) for key in _BANDS)
-        layers.append(_Layer(key, href, roles, "cloud-optimized" in media, _band_facts(content), told, applied))
+        layers.append(
+            _Layer(
+                key, href, roles, cloud="cloud-optimized" in media, bands=_band_facts(content), told=told,
+                offset_applied=applied and kind not in _ORIGINALS,
+            )
+        )  # fmt: skip
     return layers
 
 
@@ -223,6 +244,7 @@ def _band_facts(asset: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
                 "scale": merged.get("raster:scale", merged.get("scale")),
                 "offset": merged.get("raster:offset", merged.get("offset")),
                 "nodata": merged.get("nodata"),
+                "codes": bool(merged.get("classification:classes") or merged.get("classification:bitfields")),
             }
         )
     return tuple(facts)
@@ -264,11 +286,9 @@ def _chosen(item: str, layers: Sequence[_Layer], bands: Sequence[str]) -> list[A
     ]
 
 
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
+def _nodata(stated: Any) -> float | None:
+    """Not-a-number in an item means that pixels are so, which they are in any case."""
+    return None if str(stated).lower() == "nan" else float(stated)
 
 
 def _warn_of_baseline(item: pystac.Item, layers: Sequence[_Layer]) -> None:

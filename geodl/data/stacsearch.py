@@ -49,6 +49,8 @@ def search(query: Mapping[str, Any]) -> list[pystac.Item]:
         if key not in SEARCH_KEYS:
             hint = nearest(str(key), SEARCH_KEYS)
             raise OptionError("a STAC search", expected=f"keys among {', '.join(SEARCH_KEYS)}.{hint}", received=key)
+    if not isinstance(query.get("stac"), str):
+        raise OptionError("a STAC search", expected="the API's address as stac", received=query.get("stac"))
     limit = query.get("limit", _LIMIT)
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise OptionError("limit of a STAC search", expected="a whole number above 0", received=limit)
@@ -61,7 +63,7 @@ def search(query: Mapping[str, Any]) -> list[pystac.Item]:
                 expected="a date like 2024-06-01, part of one, or two with / between them",
                 received=asked["datetime"],
             )
-    items = sorted(_items(str(query["stac"]), asked, limit + 1), key=lambda item: item.id)
+    items = sorted(_items(query["stac"], asked, limit + 1), key=lambda item: item.id)
     if not items:
         raise EmptyDataset(
             f"A search of {query['stac']}", expected=f"items that match {asked}", received="no item; widen the search"

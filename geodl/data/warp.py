@@ -171,7 +171,8 @@ def _as_floats(dataset: rasterio.DatasetReader, file: RasterFile | PaletteFile, 
     A band of a virtual file heeds either a nodata value or a mask, so there is one layer for each, read through the
     layer before.
     """
-    original = dataset.files[0] if dataset.files else dataset.name
+    # GDAL knows URLs by names of its own. Any other name may mean one of several images in a file.
+    original = dataset.files[0] if dataset.files and "://" in dataset.name else dataset.name
     picture = isinstance(file, PaletteFile)
     stored = file.file if isinstance(file, PaletteFile) else file
     own = [0 if picture else k for k in bands]

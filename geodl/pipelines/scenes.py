@@ -53,7 +53,8 @@ def open_scenes(scenes: Sequence[tuple[str, Any]], data: Data) -> list[Source]:
         if data.resolution is not None:
             step, tolerance = (data.resolution, data.resolution), 1e-3
         elif source.grid.unit != unit:
-            step, unit = metres_per_pixel(first) or step, "metre"
+            metres = metres_per_pixel(first)
+            step, unit = (step, unit) if metres is None else (metres, "metre")
         sources.append(to_pixel_size(source, step, unit, method=data.resample, tolerance=tolerance, advice=_ADVICE))
     return sources
 

@@ -167,6 +167,12 @@ def test_a_netcdf_file_is_shown_without_reading_its_values(
     assert "2 times, 1999-01-31 to 1999-02-28" in geodl_cli("info", tmp_path / "rain.nc", run).stdout
 
 
+def test_times_without_a_date_are_chosen_by_their_position(geodl_cli: Callable[..., Any], tmp_path: Path) -> None:
+    xr.Dataset({"pr": (("time", "y", "x"), np.ones((2, 3, 2)))}).to_netcdf(tmp_path / "rain.nc", engine="scipy")
+    assert "2; choose one with @0" in geodl_cli("info", tmp_path / "rain.nc").stdout
+    assert geodl_cli("info", f"{tmp_path}/rain.nc@0").exit_code == 0
+
+
 def test_a_stac_item_is_shown_and_fits_by_its_bands(geodl_cli: Callable[..., Any], run: Path, tmp_path: Path) -> None:
     assets = {}
     for name, step in (("blue", 10.0), ("green", 10.0), ("swir", 20.0)):

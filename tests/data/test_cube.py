@@ -135,6 +135,17 @@ def test_band_names() -> None:
     assert names(array.assign_coords(band=[4, 8])) == ["band_1", "band_2"]
     assert names(array[0].rename("ndvi")) == ["ndvi"]
     assert names(array[0]) == ["band_1"]
+    red = array.assign_coords(band=["red", "nir"]).isel(band=[0]).rename("reflectance")
+    assert names(red) == names(red.expand_dims("time")) == names(red.expand_dims(time=2)) == ["red"]
+
+
+def test_attributes_for_each_band_must_be_as_many_as_there_are_bands() -> None:
+    attrs = {"scales": (0.1, 1.0), "nodatavals": (np.nan, np.nan)}
+    array = located(ramp(2, 1, 2), attrs=attrs)
+    with pytest.raises(SourceUnreadable, match="its attribute scales has 2 values, and its bands are 1"):
+        open_cube(array.isel(band=[1]))
+    alike = open_cube(array.isel(band=[1]).assign_attrs(scales=(0.5, 0.5), _FillValue=(2, 2)))
+    np.testing.assert_array_equal(alike.read()[0], [[[np.nan], [1.5]]])
 
 
 def test_the_variables_of_a_dataset_are_its_bands() -> None:

@@ -79,6 +79,13 @@ def test_values_are_those_of_xarrays_decoding(tmp_path: Path, name: str, options
     assert not valid[10:].any()
 
 
+def test_variables_of_a_store_without_index_come_in_one_order(tmp_path: Path) -> None:
+    names = ["h", "c", "e", "a", "g", "b", "f", "d"]
+    dataset = xr.Dataset({name: weather().tas for name in names})
+    path = write(dataset, tmp_path / "a.zarr", zarr_format=3, consolidated=False)
+    assert [band.name for band in open_cube_file(path).bands] == sorted(names)
+
+
 @pytest.mark.parametrize("name", ["a.nc", "c.zarr"])
 def test_variables_and_times_are_chosen(tmp_path: Path, name: str) -> None:
     dataset = weather(4).rio.write_crs("EPSG:4258")
@@ -203,6 +210,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
         ("five.nc", "64-bit data format"),
         ("other.nc", "no variable has dims y and x"),
         ("curved.nc", "two-dimensional"),
+        ("curved.nc:pr", "two-dimensional"),
         ("uneven.nc", "lat is not evenly spaced"),
         ("whole.nc:pre", "it has no variable pre. It has pr, tas. Did you mean 'pr'?"),
         ("whole.nc@2005", "none of its 3 times is 2005. Choose one of 2001-01-01, 2001-02-01, 2001-03-01."),

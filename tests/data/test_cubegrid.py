@@ -84,6 +84,15 @@ def test_a_rotated_pole() -> None:
     assert found.resolution == pytest.approx((0.44, 0.44))
 
 
+@pytest.mark.parametrize("told", ["projection_{}_coordinate", "grid_{}itude"])
+def test_distances_and_angles_from_a_rotated_pole_are_no_latitudes_and_longitudes(told: str) -> None:
+    made = array([1.0, 0.0], [0.0, 1.0], dims=("lat", "lon"), units="degrees_north")
+    assert grid(made).crs == CRS.from_epsg(4326)
+    for dim, letter, syllable in (("lat", "y", "lat"), ("lon", "x", "long")):
+        made[dim].attrs["standard_name"] = told.format(syllable if "grid" in told else letter)
+    assert grid(made).crs is None
+
+
 def test_axes_are_found_by_name_or_by_what_their_coordinates_say() -> None:
     assert find_axes(("T", "Y", "X"), {}) == ("Y", "X")
     assert find_axes(("a", "b"), {}) == (None, None)

@@ -4,7 +4,9 @@ import gc
 import sys
 import threading
 import weakref
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,21 @@ def test_each_thread_has_its_own_handle_and_keeps_it(tmp_path: Path) -> None:
     thread.join()
     assert handle.dataset() is handle.dataset()
     assert seen[0] is not handle.dataset()
+
+
+def test_another_thread_may_close_a_file_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closing(OrderedDict[int, rasterio.DatasetReader]):
+        """As if another thread closed each data set just after it was found."""
+
+        def get(self, key: int, default: Any = None) -> Any:
+            found = super().get(key, default)
+            self.pop(key, None)
+            return found
+
+    monkeypatch.setattr(handles._POOL, "opened", Closing())
+    handle = Handle(write(tmp_path / "a.tif"))
+    assert handle.dataset() is handle.dataset()
+    assert not handle.dataset().closed
 
 
 def test_only_so_many_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import odc.stac
 import pystac
@@ -145,6 +146,26 @@ def test_an_offset_that_pixels_have_already_is_not_applied_again(
     np.testing.assert_allclose(source.read()[0][..., 0], expected, rtol=1e-5)
 
 
+def test_what_earth_search_says_of_its_copies_does_not_hold_for_the_originals(tmp_path: Path) -> None:
+    stored = raster(tmp_path / "red.tif", seed=3)[0]
+    told = {"raster:bands": [{"nodata": 0, "scale": 1e-4, "offset": -0.1}]}
+    assets = {"red": asset("red.tif", **told), "red-jp2": asset("red.tif", **told) | {"type": "image/jp2"}}
+    path = write(tmp_path, item(assets, **{"earthsearch:boa_offset_applied": True}))
+    values = open_item(path, bands=("red", "red-jp2")).read()[0]
+    for axis, offset in enumerate((0, -0.1)):
+        np.testing.assert_allclose(values[..., axis], np.where(stored == 0, np.nan, stored * 1e-4 + offset), rtol=1e-5)
+
+
+@pytest.mark.parametrize("told", [{}, {"classification:classes": [{"value": 3, "name": "shadow"}]}])
+def test_classes_are_never_averaged(tmp_path: Path, told: dict[str, Any]) -> None:
+    raster(tmp_path / "red.tif")
+    stored = raster(tmp_path / "classes.tif", step=20, dtype="uint8")[0]
+    key = "clouds" if told else "scl"
+    path = write(tmp_path, item({"red": asset("red.tif"), key: asset("classes.tif", step=20, **told)}))
+    values = open_item(path, bands=("red", key), resample=Resample("bilinear")).read()[0]
+    np.testing.assert_array_equal(values[..., 1], stored.repeat(2, 0).repeat(2, 1))
+
+
 def test_an_offset_is_never_guessed_from_a_baseline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stored = raster(tmp_path / "B04.tif", seed=3)[0]
     source = open_item(write(tmp_path, item({"B04": asset("B04.tif")}, **{"s2:processing_baseline": "05.09"})))
@@ -209,6 +230,30 @@ def test_what_is_no_item(tmp_path: Path, content: str | None, cause: str) -> Non
         (tmp_path / "item.json").write_text(content)
     with pytest.raises(SourceUnreadable, match=f"item.json: .*{cause}"):
         open_item(tmp_path / "item.json")
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [
+        ({"raster:bands": [{"scale": "a tenth"}]}, "red.tif: the item states a scale that is no number .*'a tenth'"),
+        ({"raster:bands": [{"nodata": [0]}]}, r"red.tif: the item states a nodata that is no number .*\[0\]"),
+        ({"eo:bands": {"red": 1}}, "S2_T33: its assets are not those of a STAC item"),
+        ({"bands": [3]}, "S2_T33: its assets are not those of a STAC item"),
+    ],
+)
+def test_items_that_state_nonsense(tmp_path: Path, told: dict[str, Any], cause: str) -> None:
+    raster(tmp_path / "red.tif")
+    with pytest.raises(SourceUnreadable, match=cause):
+        open_item(write(tmp_path, item({"red": asset("red.tif", **told)})))
+
+
+def test_what_reading_an_address_takes_may_not_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(*args: Any, **options: Any) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "url_to_fs", without)
+    with pytest.raises(SourceUnreadable, match=r"s3://bucket/item.json: Install s3fs to access S3. .*geodl\[s3\]"):
+        open_item("s3://bucket/item.json")
 
 
 def test_items_without_the_assets_that_are_wanted(scene: Path) -> None:

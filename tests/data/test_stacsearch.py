@@ -93,6 +93,8 @@ def test_searches_that_cannot_be() -> None:
         search({"stac": address})
     with pytest.raises(OptionError, match=r"keys among stac.*Did you mean 'collections'.*'colections'"):
         search({"stac": address, "colections": ["a"]})
+    with pytest.raises(OptionError, match="expected the API's address as stac. Received: None"):
+        search({"collections": ["a"]})
     with pytest.raises(OptionError, match="limit of a STAC search"):
         search({"stac": address, "limit": 0})
     with pytest.raises(OptionError, match="datetime of a STAC search: expected a date like 2024-06-01.*'yesterday'"):

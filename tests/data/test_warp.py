@@ -286,6 +286,18 @@ def test_palette_colours_are_looked_up_before_they_are_mixed(tmp_path: Path) -> 
     np.testing.assert_array_equal(blue_red, source.onto(grid, "bilinear").read()[0][..., [2, 0]])
 
 
+def test_the_second_image_of_a_file_stays_the_second(tmp_path: Path) -> None:
+    profile = {"driver": "GTiff", "height": 8, "width": 8, "count": 1, "dtype": "uint8", "crs": "EPSG:32633"}
+    for number, append in ((1, "NO"), (2, "YES")):
+        with rasterio.open(
+            tmp_path / "two.tif", "w", transform=Affine(10, 0, 0, 0, -10, 0), APPEND_SUBDATASET=append, **profile
+        ) as file:
+            file.write(np.full((1, 8, 8), number, np.uint8))
+    source = open_raster(f"GTIFF_DIR:2:{tmp_path}/two.tif", resample=Resample("nearest", resolution=5))
+    assert source.grid.shape == (16, 16)
+    assert (source.read()[0] == 2).all()
+
+
 def test_what_has_no_crs_cannot_be_resampled(tmp_path: Path) -> None:
     values = np.ones((1, 4, 4), np.uint8)
     placeless = open_raster(write(tmp_path / "a.tif", values, crs=None))

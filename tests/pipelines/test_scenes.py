@@ -76,6 +76,12 @@ def test_pixel_sizes_in_degrees_and_metres_are_compared(tmp_path: Path) -> None:
     assert fine.resolution == pytest.approx((9.952, 10.02), rel=1e-3)
 
 
+def test_pixel_sizes_cannot_be_compared_with_a_plain_pixel_grid(tmp_path: Path) -> None:
+    write(tmp_path / "one.tif", crs=None, transform=None)
+    write(tmp_path / "two.tif")
+    assert [source.grid.resolution for source in open_scenes(find_scenes(tmp_path), Data())] == [(1, 1), (10, 10)]
+
+
 def test_bands_are_those_of_the_first(tmp_path: Path) -> None:
     write(tmp_path / "a.tif")
     write(tmp_path / "b.tif", names=("a", "c"))

@@ -26,6 +26,8 @@ _CODES = {
     "SR_QA_AEROSOL": "FILE_NAME_QUALITY_L2_AEROSOL",
 }
 _PANCHROMATIC = "B8"
+_UNCORRECTED = "reflectance x sin(sun elevation)"
+"""Another unit than that of reflectance, so that neither is taken for the other."""
 _Groups = Mapping[str, Mapping[str, Any]]
 
 
@@ -49,8 +51,8 @@ def read_landsat(metadata: str) -> Product:
     become, by the metadata's factors,
 
     - Level-2: surface reflectance, and surface temperature in kelvin;
-    - Level-1: top-of-atmosphere reflectance *without* the correction for the sun's angle (divide by the sine of the
-      sun's elevation for that), and radiance of the thermal bands in W/(m2 sr um).
+    - Level-1: top-of-atmosphere reflectance *without* the correction for the sun's angle, in "reflectance x sin(sun
+      elevation)" (divide by that sine for reflectance), and radiance of the thermal bands in W/(m2 sr um).
 
     Nodata is as the file says, else 0, as in the product guides. Where no bands are named, all but the panchromatic one
     (B8, of 15 m) are taken. It, and `QA_PIXEL`, `QA_RADSAT` and `SR_QA_AEROSOL`, are there by name only.
@@ -104,7 +106,8 @@ def _asset(groups: _Groups, level: int, key: str, path: str, name: str, metadata
             scale, offset = (float(str(factor)) for factor in factors)
         except ValueError:
             continue
-        unit = {"REFLECTANCE": "reflectance", "TEMPERATURE": "kelvin", "RADIANCE": "W/(m2 sr um)"}[quantity]
+        reflectance = "reflectance" if level == 2 else _UNCORRECTED
+        unit = {"REFLECTANCE": reflectance, "TEMPERATURE": "kelvin", "RADIANCE": "W/(m2 sr um)"}[quantity]
         # An asset overrules its file, whose own nodata value counts before the product guide's.
         own = RasterFile(path).bands[0].nodata
         return Asset(path, unit=unit, scale=scale, offset=offset, nodata=0 if own is None else own, bands=(name,))

@@ -126,7 +126,8 @@ def test_level_1_in_uncorrected_reflectance_and_radiance(tmp_path: Path) -> None
     scene = open_product(folder)
     names = ["B1", "B2", "B3", "B4", "B5", "B6_VCID_1", "B6_VCID_2", "B7"]
     assert [band.name for band in scene.bands] == names
-    assert [band.unit for band in scene.bands] == ["reflectance"] * 5 + ["W/(m2 sr um)"] * 2 + ["reflectance"]
+    uncorrected = "reflectance x sin(sun elevation)"
+    assert [band.unit for band in scene.bands] == [uncorrected] * 5 + ["W/(m2 sr um)"] * 2 + [uncorrected]
     assert {band.nodata for band in scene.bands} == {0}
     values = scene.read()[0]
     for axis, name in enumerate(names):
