@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import lzma
 import os
 import zipfile
 import zlib
@@ -185,7 +186,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise _unloadable(path, error) from error
     if damaged is not None:
         raise _unloadable(path, zipfile.BadZipFile(f"{damaged} in it is damaged"))

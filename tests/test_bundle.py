@@ -59,6 +59,14 @@ def test_mlm_is_a_stac_item_with_the_bands(tmp_path: Path) -> None:
     assert (tmp_path / item.assets["model"].href).is_file()
 
 
+def replace_bytes(path: Path, after: bytes, offset: int, new: bytes) -> None:
+    """Overwrites bytes so far behind the start of the first part of an archive that begins like `after`."""
+    content = bytearray(path.read_bytes())
+    start = content.index(after) + offset
+    content[start : start + len(new)] = new
+    path.write_bytes(content)
+
+
 def test_bundle_of_the_first_version_is_still_read() -> None:
     bundle = read_bundle(STORED)
     x = np.load(STORED / "input.npy")
@@ -72,6 +80,14 @@ def test_bundle_of_the_first_version_is_still_read() -> None:
         (lambda folder: shutil.rmtree(folder), "No such folder"),
         (lambda folder: (folder / "network.keras").unlink(), r"No network.keras in it"),
         (lambda folder: (folder / "network.keras").write_bytes(b"PK"), "cannot be loaded"),
+        (
+            lambda folder: replace_bytes(folder / "network.keras", b"PK\x01\x02", 8, b"\x01"),
+            "cannot be loaded: .*encrypt",
+        ),
+        (
+            lambda folder: replace_bytes(folder / "network.keras", b"PK\x01\x02", 10, b"c"),
+            "cannot be loaded: .*compress",
+        ),
         (lambda folder: (folder / "contract.json").unlink(), "missing or damaged"),
         (lambda folder: (folder / "recipe.yaml").write_text("{"), "missing or damaged"),
     ],

@@ -41,7 +41,7 @@ def predict(
         str | None, typer.Option(metavar="MINX,MINY,MAXX,MAXY", help="Map this part only, in the scene's CRS.")
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Map inside these polygons only (any vector file, any CRS).")
+        str | None, typer.Option(metavar="FILE", help="Map inside these polygons only (any vector file, any CRS).")
     ] = None,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory beyond the loaded backend, such as 500MB (default 2GiB).")
@@ -55,7 +55,7 @@ def predict(
         typer.Option(metavar="N", help="Mean over N = 2, 4 or 8 mirrored and turned views; N times as long."),
     ] = None,
     vectorize: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE", help="Also write polygons with class and mean confidence (.gpkg, .fgb, .geojson)."
         ),
@@ -108,7 +108,7 @@ def predict(
     if len(paths) < 2:
         raise OptionError("geodl predict", expected="at least one scene and a target", received=" ".join(paths))
     *scenes, target = paths
-    source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
+    source = _source(scenes, stack=stack, resample=resample, into_folder=target.endswith(("/", os.sep)))
     import geodl
 
     model = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
@@ -123,13 +123,15 @@ def predict(
         typer.echo(vectorize if quiet else f"Polygons: {vectorize}")
 
 
-def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:
+def _source(scenes: Sequence[str], *, stack: bool, resample: str | None, into_folder: bool) -> Any:
     """What `predict_file` is given; files that are not there are refused before a backend is loaded."""
     from geodl.data.opening import find_scenes, open_source
+    from geodl.data.resample import Resample
 
     found = find_scenes(scenes[0] if len(scenes) == 1 else list(scenes), stack=stack)
     if stack:
-        return open_source(found[0][1], name=found[0][0])
+        method = None if resample is None else Resample(resample)  # type: ignore[arg-type]
+        return open_source(found[0][1], name=found[0][0], resample=method)
     return scenes[0] if len(scenes) == 1 and not into_folder else list(scenes)
 
 

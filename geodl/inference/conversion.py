@@ -13,7 +13,6 @@ import itertools
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,8 +21,9 @@ import numpy as np
 
 from geodl._quiet import debugging
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
+from geodl.inference.scratch import scratch_folder
 
-__all__ = ("INPUT", "OUTPUT", "Format", "available", "convert", "import_openvino", "require")
+__all__ = ("INPUT", "OUTPUT", "ConversionKilled", "Format", "available", "convert", "import_openvino", "require")
 
 Format = Literal["onnx", "openvino", "saved_model"]
 """`onnx`: one file `.onnx`; `openvino`: `.xml` with the weights in `.bin` beside it; `saved_model`: a folder."""
@@ -40,6 +40,10 @@ _PACKAGES: dict[Format, tuple[str, ...]] = {
     "openvino": ("openvino",),
     "saved_model": (),
 }
+
+
+class ConversionKilled(BackendUnavailable):
+    """A conversion was killed, which says nothing about the network: another time it may succeed."""
 
 
 def available(format: Format) -> bool:
@@ -78,7 +82,8 @@ def convert(network_file: Path, target: Path, *, format: Format) -> int:
         Bytes that the network takes per input pixel while it works, as `activation_bytes` estimates them.
 
     Raises:
-        BackendUnavailable: the format's package is not installed; a layer cannot be converted, or gives something else.
+        BackendUnavailable: the format's package is not installed; a layer cannot be converted, or gives something else;
+            `ConversionKilled` where the memory did not suffice.
         BundleError: the network cannot be loaded.
         OutputExists: the folder is there already.
         OutputUnwritable: no permission, disk full.
@@ -93,9 +98,8 @@ def convert(network_file: Path, target: Path, *, format: Format) -> int:
     if target.is_dir():
         raise OutputExists(target, "a folder")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-            made = Path(folder, target.name)
+        with scratch_folder(target) as folder:
+            made = folder / target.name
             activations = _run(network_file, made, format)
             if format == "openvino":
                 os.replace(made.with_suffix(".bin"), target.with_suffix(".bin"))
@@ -127,7 +131,9 @@ def _run(network_file: Path, made: Path, format: Format) -> int:
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     command = [sys.executable, "-P", "-m", __name__, format, str(network_file.absolute()), str(made.absolute())]
-    ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
     if debugging():
         sys.stderr.write(ended.stderr)
     lines = ended.stdout.strip().splitlines() or ["unknown: the conversion ended early"]
@@ -136,9 +142,7 @@ def _run(network_file: Path, made: Path, format: Format) -> int:
     advice = "Use runtime keras for this network, or layers that the format knows."
     if ended.returncode < 0:
         why = f"the conversion was stopped by signal {-ended.returncode}, perhaps for lack of memory"
-        raise BackendUnavailable(
-            f"{network_file} in the format {format}", why, advice="Free some memory and try again."
-        )
+        raise ConversionKilled(f"{network_file} in the format {format}", why, advice="Free some memory and try again.")
     step, _, why = lines[-1].partition(": ")
     if step == "load":
         raise BundleError(network_file, f"The network cannot be loaded: {why}")

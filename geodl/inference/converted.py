@@ -13,16 +13,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from geodl.bundle import NETWORK, replace_text
-from geodl.errors import BackendUnavailable, GeodlError, OptionError, OutputUnwritable
+from geodl.errors import BackendUnavailable, BundleError, GeodlError, OptionError, OutputUnwritable
 from geodl.folders import cache_folder
-from geodl.inference.conversion import INPUT, OUTPUT, Format, available, convert, import_openvino, require
+from geodl.inference.conversion import (
+    INPUT,
+    OUTPUT,
+    ConversionKilled,
+    Format,
+    available,
+    convert,
+    import_openvino,
+    require,
+)
 
 __all__ = ("Call", "Converted", "Runtime", "choose", "open_converted")
 
@@ -96,7 +106,7 @@ def open_converted(bundle: Path, runtimes: tuple[Runtime, ...]) -> Converted | N
 
     Raises:
         BackendUnavailable: the only runtime asked for cannot run this network.
-        BundleError: the network cannot be loaded.
+        BundleError: the network cannot be loaded, and there is nothing to fall back on.
         OutputUnwritable: the cache cannot be written, and there is nothing to fall back on.
     """
     for k, runtime in enumerate(runtimes):
@@ -104,9 +114,9 @@ def open_converted(bundle: Path, runtimes: tuple[Runtime, ...]) -> Converted | N
             return None
         last = k == len(runtimes) - 1
         try:
-            folder, activations = _cached(bundle / NETWORK, runtime, again=last)  # type: ignore[arg-type]
-            return Converted(_OPEN[runtime](folder / _FILES[runtime]), runtime, activations)
-        except (BackendUnavailable, OutputUnwritable) as error:
+            return _open(bundle / NETWORK, runtime, again=last)  # type: ignore[arg-type]
+        except (BackendUnavailable, BundleError, OutputUnwritable) as error:
+            # Keras may know a layer here that the process that converts does not.
             if last:
                 raise
             _log.log(
@@ -117,34 +127,60 @@ def open_converted(bundle: Path, runtimes: tuple[Runtime, ...]) -> Converted | N
     return None
 
 
-def _cached(network: Path, format: Format, *, again: bool) -> tuple[Path, int]:
-    """Converts a network unless that was done; gives the folder, and the bytes it takes per input pixel.
+def _open(network: Path, runtime: Literal["openvino", "onnx"], *, again: bool) -> Converted:
+    """Opens a network from the cache, converted unless that was done, or what is there cannot be opened.
 
-    A network that could not be converted is remembered, and tried `again` only if that was asked for.
+    One that could not be converted is remembered, and tried `again` only if that was asked for.
     """
+    digest = hashlib.sha256(network.read_bytes()).hexdigest()[:32]
+    package = {"openvino": "openvino", "onnx": "onnxruntime"}[runtime]
+    folder = cache_folder() / "runtimes" / f"{digest}-{package}-{_version(package)}-{_LAYOUT}"
+    for anew in (False, True):
+        # Without the lock first: what is there can be used where nothing may be written.
+        known = None if anew else _read_facts(folder / _FACTS)
+        if known is None or ("failed" in known and again):
+            known = _convert(network, folder, runtime, again=again, anew=anew)
+        if "failed" in known:
+            raise _Remembered(known["failed"])
+        try:
+            return Converted(_OPEN[runtime](folder / _FILES[runtime]), runtime, int(known["activations"]))
+        except Exception as error:  # noqa: BLE001 - each runtime has exceptions of its own
+            damage = error
+            _log.info("What the cache holds for %s cannot be opened: %s", runtime, error)
+    why = next(iter(str(damage).strip().splitlines()), type(damage).__name__)
+    advice = "Use runtime keras, or install the package again."
+    raise BackendUnavailable(f"{network} with {runtime}", why.rstrip("."), advice=advice) from damage
+
+
+def _convert(network: Path, folder: Path, format: Format, *, again: bool, anew: bool) -> dict[str, Any]:
+    """Converts a network into its folder unless another process did meanwhile, or `anew`; gives the facts about it."""
     from filelock import FileLock
 
-    digest = hashlib.sha256(network.read_bytes()).hexdigest()[:32]
-    package = {"openvino": "openvino", "onnx": "onnxruntime"}[format]
-    folder = cache_folder() / "runtimes" / f"{digest}-{package}-{version(package)}-{_LAYOUT}"
     facts = folder / _FACTS
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            known = _read_facts(facts)
+            known = None if anew else _read_facts(facts)
             if known is None or ("failed" in known and again):
                 _log.info("Converting the network for %s, once.", format)
                 try:
                     known = {"activations": convert(network, folder / _FILES[format], format=format)}
+                except ConversionKilled:
+                    raise
                 except BackendUnavailable as error:
                     replace_text(facts, json.dumps({"failed": str(error)}))
                     raise
                 replace_text(facts, json.dumps(known))
     except OSError as error:
         raise OutputUnwritable(folder, error.strerror or error) from error
-    if "failed" in known:
-        raise _Remembered(known["failed"])
-    return folder, int(known["activations"])
+    return known
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # A build that goes by another name, such as onnxruntime-gpu.
+        return str((import_openvino() if package == "openvino" else import_module(package)).__version__)
 
 
 class _Remembered(BackendUnavailable):

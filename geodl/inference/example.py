@@ -94,7 +94,7 @@ def map_raster(network: Network, contract: dict[str, Any], scene: str, target: s
                 made.set_band_description(index, name)
             if dtype == "uint8":
                 colours = {c["value"]: (*bytes.fromhex(c["colour"][1:]), 255) for c in output["classes"]}
-                made.write_colormap(1, {**colours, nodata: (0, 0, 0, 0)})
+                made.write_colormap(1, {**colours, int(nodata): (0, 0, 0, 0)})
 
 
 def _nodata(output: dict[str, Any]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -14,6 +13,7 @@ from geodl.bundle import CONTRACT, MLM, NETWORK, read_bundle
 from geodl.contract import Band, Contract
 from geodl.errors import OutputExists, OutputUnwritable
 from geodl.inference.conversion import INPUT, OUTPUT, Format, convert, require
+from geodl.inference.scratch import scratch_folder
 
 __all__ = ("export",)
 
@@ -73,13 +73,12 @@ def export(
     folder = whole.with_name(f"{whole.name}-{format}") if target is None else Path(os.path.abspath(target))
     _check_target(folder, overwrite=overwrite)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            made = Path(temporary, "made")
+        with scratch_folder(folder) as temporary:
+            made = temporary / "made"
             made.mkdir()
             convert(found.path / NETWORK, made / _NETWORKS[format], format=format)
             _describe(made, found.path, found.contract, whole.name, format)
-            _replace(folder, made, aside=Path(temporary, "old"))
+            _replace(folder, made, aside=temporary / "old")
     except OSError as error:
         raise OutputUnwritable(folder, error.strerror or error) from error
     return folder

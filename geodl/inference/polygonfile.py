@@ -15,6 +15,7 @@ from pyproj import CRS
 
 from geodl.data.handles import without_warnings
 from geodl.errors import OptionError, OutputExists, OutputUnwritable
+from geodl.inference.scratch import scratch_folder
 
 __all__ = ("DRIVERS", "PolygonFile", "check_target")
 
@@ -32,14 +33,20 @@ def check_target(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         OptionError: the name's ending is no vector format that is written.
         OutputExists: there is such a file, and it may not be replaced.
-        OutputUnwritable: there is a folder of this name.
+        OutputUnwritable: there is a folder of this name, or nothing may be written beside it.
     """
     if path.suffix.lower() not in DRIVERS:
-        raise OptionError("vectorize", expected=f"a file name that ends in {', '.join(DRIVERS)}", received=str(path))
+        expected = f"a file name that ends in {', '.join(DRIVERS)}"
+        raise OptionError("vectorise (--vectorize)", expected=expected, received=str(path))
     if path.is_dir():
         raise OutputUnwritable(path, "it is a folder")
     if path.exists() and not overwrite:
         raise OutputExists(path, "polygons")
+    try:
+        with scratch_folder(path):
+            pass
+    except OSError as error:
+        raise OutputUnwritable(path, error.strerror or error) from error
 
 
 class PolygonFile:

@@ -28,7 +28,7 @@ from geodl.inference.fitting import fit_source
 from geodl.inference.planning import DEFAULT_MEMORY, Cost, Overlap, plan_tiling
 from geodl.inference.products import Products, make_products
 from geodl.inference.turns import Turns, with_turns
-from geodl.inference.writers import MapWriter
+from geodl.inference.writers import MapWriter, check_room
 
 if TYPE_CHECKING:
     import keras
@@ -67,12 +67,18 @@ class _Request:
 
     source: Source
     products: Products
-    call: Call
-    tiling: Tiling
     window: Window
     area: Area | None
     grid: Grid
     """Of the map."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a scene goes through the network."""
+
+    call: Call
+    tiling: Tiling
 
 
 class Predictor:
@@ -211,16 +217,17 @@ class Predictor:
             memory=memory,
         )
         request = self._request(data, options)
+        plan = self._plan(request, options)
         layers = request.products.layers
         from geodl.data.cube import ArraySource
         from geodl.inference.arrays import MemorySink, to_xarray
         from geodl.inference.lazy import lazy_map
 
         if isinstance(request.source, ArraySource) and request.source.is_lazy:
-            arrays: Sequence[Any] = lazy_map(request.call, request.source, **self._walk(request))
+            arrays: Sequence[Any] = lazy_map(plan.call, request.source, **self._walk(request, plan))
         else:
             sink = MemorySink(layers, *request.grid.shape)
-            self._map(request, sink, batch_size, progress)
+            self._map(request, plan, sink, batch_size, progress)
             arrays = sink.arrays
         return to_xarray(layers, arrays, request.source, request.window, scale=self.contract.output.scale)
 
@@ -271,7 +278,7 @@ class Predictor:
                 one with a valid pixel is seen.
             vectorise: also write the areas of each class as polygons, to this `.gpkg`, `.fgb` or `.geojson` file, with
                 class and mean confidence as columns. One map only.
-            simplify: of polygons, in units of the CRS; see `geodl.inference.vectorise`.
+            simplify: of polygons, in units of the CRS; see `geodl.inference.vectorise.vectorise`.
             minimum: merge polygons of fewer pixels into their largest neighbour.
             progress: called with the pixels done and in all, over all scenes, and once more for polygons.
             overwrite: replace existing maps.
@@ -281,7 +288,7 @@ class Predictor:
 
         Raises:
             OutputExists: there is such a map.
-            OutputUnwritable: no permission, disk full.
+            OutputUnwritable: no permission, disk full, or the disk is too small for a map.
             SourceUnreadable: a scene is missing or damaged.
             EmptyDataset: the folder holds no scene.
             GeodlError: as in `predict`. All scenes are looked at before the first one is mapped.
@@ -299,30 +306,41 @@ class Predictor:
             turns=turns,
             memory=memory,
         )
+        _check_here("target", target)
+        _check_here("vectorise (--vectorize)", vectorise)
         passing = () if confidence else ("confidence",)
         jobs = self._mosaic(source, Path(target), options) if mosaic else _jobs(source, Path(target))
         if vectorise is not None:
             if len(jobs) > 1 or self.contract.output.kind != "classes":
                 received = f"{len(jobs)} of {self.contract.output.kind}"
-                raise OptionError("vectorise", expected="one map of classes", received=received)
+                expected = "one map of classes; mosaic=True (--mosaic) makes one of many scenes"
+                raise OptionError("vectorise (--vectorize)", expected=expected, received=received)
             from geodl.inference.vectorise import check_request
 
             check_request(vectorise, simplify=simplify, minimum=minimum, overwrite=overwrite)
         sizes = []
         for scene, path in jobs:
             request = self._request(scene, options)
-            _refuse_own_source(request.source, _writer(path, request, overwrite, passing).paths)
+            written = _writer(path, request, overwrite, passing).paths
+            _refuse_own_input(request.source, mask, written if vectorise is None else (*written, Path(vectorise)))
+            # Before tiles are planned: of a grid that only a header claims there may be millions.
+            check_room(path, request.products.layers, request.grid)
+            self._plan(request, options)
             sizes.append(int(request.window.height) * int(request.window.width))
         polygons = {"simplify": simplify, "minimum": minimum, "overwrite": overwrite, "memory": memory}
         mapped: list[Path] = []
         for k, (scene, path) in enumerate(jobs):
             request = self._request(scene, options)
+            plan = self._plan(request, options)
             try:
                 with _writer(path, request, overwrite, passing) as sink:
-                    self._map(request, sink, batch_size, _of_all(progress, sum(sizes[:k]), sum(sizes)))
-                    if vectorise is not None:
-                        self._vectorise(vectorise, sink.make(), progress=progress, **polygons)
-                    sink.finish()
+                    self._map(request, plan, sink, batch_size, _of_all(progress, sum(sizes[:k]), sum(sizes)))
+                    try:
+                        if vectorise is not None:
+                            self._vectorise(vectorise, sink.make(), progress=progress, **polygons)
+                    finally:
+                        # A map that is whole is kept, whatever becomes of its polygons.
+                        sink.finish()
                 mapped.append(path)
             except NoValidPixels as error:
                 if not mapped and k == len(jobs) - 1:
@@ -352,17 +370,22 @@ class Predictor:
         return export(self.path, target, format=format, overwrite=overwrite)
 
     def _request(self, data: Any, options: _Options) -> _Request:
-        """Opens a scene, checks what was asked of it, and plans its tiles."""
+        """Opens a scene and checks what was asked of it, before the network is loaded or converted."""
         if options.batch_size < 1:
             raise OptionError("batch_size", expected="1 or more", received=options.batch_size)
         output = self.contract.output
         extras = {name: getattr(options, name) for name in ("probabilities", "confidence", "entropy")}
         products = make_products(output, **extras)
-        call = with_turns(self.call, options.turns, contract=self.contract)
         source = self._open(data, options)
         whole = source.grid.window
         window = whole if options.bbox is None else bbox_window(options.bbox, source.grid)
         area = None if options.mask is None else _read_area(options.mask, source.grid.finer(output.scale))
+        return _Request(source, products, window, area, source.grid.crop(window).finer(output.scale))
+
+    def _plan(self, request: _Request, options: _Options) -> _Plan:
+        """Loads the network, and chooses the tiles."""
+        output = self.contract.output
+        call = with_turns(self.call, options.turns, contract=self.contract)
         cost = Cost(
             bands=len(self.contract.input.bands),
             channels=len(output.classes or output.bands),
@@ -372,12 +395,12 @@ class Predictor:
             turned=options.turns > 1,
         )
         tiling = plan_tiling(
-            source.grid.shape,
+            request.source.grid.shape,
             self.contract,
             cost=cost,
             overlap=options.overlap,
             memory=options.memory,
-            decoded=partial(row_cache_bytes, source),
+            decoded=partial(row_cache_bytes, request.source),
         )
         if self.contract.input.dim("y").margin is None and tiling.count > 1 and not self._warned:
             self._warned = True
@@ -385,7 +408,7 @@ class Predictor:
                 "Each output of this network depends on the whole scene (global pooling or group normalisation): "
                 "seams between tiles are possible. overlap='exact' maps scenes that fit the memory in one pass."
             )
-        return _Request(source, products, call, tiling, window, area, source.grid.crop(window).finer(output.scale))
+        return _Plan(call, tiling)
 
     def _open(self, data: Any, options: _Options) -> Source:
         """Opens a scene and brings it to what the network was trained on, as far as was asked for."""
@@ -407,18 +430,18 @@ class Predictor:
         classes = self.contract.output.classes
         vectorise(layers["classes"], target, classes=classes, confidence=layers["confidence"], **options)
 
-    def _walk(self, request: _Request) -> dict[str, Any]:
+    def _walk(self, request: _Request, plan: _Plan) -> dict[str, Any]:
         return {
             "contract": self.contract,
             "products": request.products,
-            "tiling": request.tiling,
+            "tiling": plan.tiling,
             "window": request.window,
             "area": request.area,
         }
 
-    def _map(self, request: _Request, sink: Sink, batch_size: int, progress: Progress | None) -> None:
-        walk = self._walk(request)
-        if not map_scene(request.call, request.source, sink, batch_size=batch_size, progress=progress, **walk):
+    def _map(self, request: _Request, plan: _Plan, sink: Sink, batch_size: int, progress: Progress | None) -> None:
+        walk = self._walk(request, plan)
+        if not map_scene(plan.call, request.source, sink, batch_size=batch_size, progress=progress, **walk):
             raise NoValidPixels(request.source.name, "Every pixel asked for is nodata")
 
 
@@ -451,11 +474,19 @@ def _jobs(source: Any, target: Path) -> list[tuple[Any, Path]]:
     return jobs
 
 
-def _refuse_own_source(source: Source, targets: Sequence[Path]) -> None:
-    own = getattr(source, "paths", ())
+def _check_here(name: str, written: str | os.PathLike[str] | None) -> None:
+    """Refuses addresses: as paths of this machine they would be folders called `s3:` and the like."""
+    text = "" if written is None else os.fspath(written)
+    if "://" in text or text.startswith("/vsi"):
+        raise OptionError(name, expected="a path of this machine", received=text)
+
+
+def _refuse_own_input(source: Source, mask: str | os.PathLike[str] | None, targets: Sequence[Path]) -> None:
+    own = [*getattr(source, "paths", ()), *([] if mask is None else [os.fspath(mask)])]
     for target in targets:
         if target.exists() and any(is_local(path) and os.path.exists(path) and target.samefile(path) for path in own):
-            raise OptionError("target", expected="another file than the scene's own", received=os.fspath(target))
+            expected = "another file than the scene's own, or the mask's"
+            raise OptionError("target", expected=expected, received=os.fspath(target))
 
 
 def _of_all(progress: Progress | None, before: int, total: int) -> Progress | None:

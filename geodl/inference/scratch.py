@@ -49,8 +49,8 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # There is something in them where the target was made.
-            for parent in made:
+        for parent in made:
+            with contextlib.suppress(OSError):  # The target is in it, or it could not be made.
                 parent.rmdir()
 
 

@@ -59,7 +59,7 @@ def with_turns(call: _Call, count: Turns, *, contract: Contract) -> _Call:
     >>> probabilities = softmax(call(tile[None]), axis=-1)  # doctest: +SKIP
     """
     if count not in (1, 2, 4, 8):
-        raise OptionError("turns", expected="1, 2, 4 or 8", received=count)
+        raise OptionError("turns (--tta)", expected="1, 2, 4 or 8", received=count)
     output = contract.output
     if output.kind not in _AVERAGED:
         raise ContractError(
@@ -68,7 +68,8 @@ def with_turns(call: _Call, count: Turns, *, contract: Contract) -> _Call:
     axes = contract.input.dim("y"), contract.input.dim("x")
     sizes = axes[0].size, axes[1].size
     if count == 8 and sizes[0] != sizes[1]:
-        raise OptionError("turns", expected=f"1, 2 or 4 for a network with a fixed input of {sizes}", received=count)
+        expected = f"1, 2 or 4 for a network with a fixed input of {sizes}"
+        raise OptionError("turns (--tta)", expected=expected, received=count)
     if count == 1:
         return call
     # Rows become columns and columns rows, so that both need what either asks for. A fixed size has to stay.

@@ -103,7 +103,7 @@ def check_request(
     if simplify is not None and not 0 < simplify < np.inf:
         raise OptionError("simplify", expected="a distance above 0, in units of the CRS", received=simplify)
     if minimum < 1:
-        raise OptionError("minimum", expected="1 pixel or more", received=minimum)
+        raise OptionError("minimum (--min-pixels)", expected="1 pixel or more", received=minimum)
 
 
 def _polygons(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Collection, Sequence
@@ -24,7 +25,7 @@ from geodl.inference.planning import GDAL_CACHE
 from geodl.inference.products import Layer
 from geodl.inference.scratch import scratch_folder
 
-__all__ = ("MapWriter", "layer_path")
+__all__ = ("MapWriter", "check_room", "layer_path")
 
 _SUFFIXES = (".tif", ".tiff")
 _GDAL_TYPES = {"uint8": "Byte", "uint16": "UInt16", "float32": "Float32"}
@@ -41,6 +42,25 @@ _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 def layer_path(target: Path, layer: Layer, *, main: bool) -> Path:
     """Where a layer is written: the map itself to `map.tif`, others beside it, to `map.confidence.tif`, …"""
     return target if main else target.with_name(f"{target.stem}.{layer.name}{target.suffix}")
+
+
+def check_room(target: Path, layers: Sequence[Layer], grid: Grid) -> None:
+    """Refuses a map that its disk cannot hold, however much a header claims, before any work is done.
+
+    Raises:
+        OutputUnwritable: what is free there is less than the pixels take, which are kept uncompressed at first.
+    """
+    needed = int(grid.height) * sum(_row_bytes(layer, grid) for layer in layers)
+    try:
+        usage = shutil.disk_usage(next(folder for folder in target.absolute().parents if folder.exists()))
+    except OSError as error:
+        raise OutputUnwritable(target, error.strerror or error) from error
+    # Some network file systems do not know their size: all is 0 then.
+    if usage.total and needed > usage.free:
+        raise OutputUnwritable(
+            target,
+            f"a map of {grid.height} x {grid.width} pixels takes {_size(needed)}, and {_size(usage.free)} are free",
+        )
 
 
 class MapWriter:
@@ -108,10 +128,12 @@ class MapWriter:
             for layer in self._layers:
                 file = open(self._folder / f"{layer.name}.raw", "wb")
                 self._files.append(file)
-                _reserve(file, self._grid.height * self._row_bytes(layer))
-        except OSError as error:
+                _reserve(file, self._grid.height * _row_bytes(layer, self._grid))
+        except BaseException as error:  # Reserving may take long enough to be interrupted.
             self._discard()
-            raise OutputUnwritable(self._target, error.strerror or error) from error
+            if isinstance(error, OSError):
+                raise OutputUnwritable(self._target, error.strerror or error) from error
+            raise
         return self
 
     def __exit__(
@@ -131,7 +153,7 @@ class MapWriter:
                 lines = np.ascontiguousarray(array.transpose(1, 0, 2), layer.dtype)
                 for y, bands in enumerate(lines, row):
                     for band, line in enumerate(bands):
-                        file.seek(y * self._row_bytes(layer) + (band * self._grid.width + column) * size)
+                        file.seek(y * _row_bytes(layer, self._grid) + (band * self._grid.width + column) * size)
                         file.write(line)
         except OSError as error:
             raise OutputUnwritable(self._target, error.strerror or error) from error
@@ -201,9 +223,6 @@ class MapWriter:
         os.remove(file.name)
         return made
 
-    def _row_bytes(self, layer: Layer) -> int:
-        return np.dtype(layer.dtype).itemsize * len(layer.bands) * self._grid.width
-
     def _discard(self) -> None:
         for file in self._files:
             try:
@@ -211,6 +230,14 @@ class MapWriter:
             except OSError:
                 continue  # What it still held back belongs to a map that is given up.
         self._open.close()
+
+
+def _row_bytes(layer: Layer, grid: Grid) -> int:
+    return np.dtype(layer.dtype).itemsize * len(layer.bands) * int(grid.width)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
 
 
 def _raw_vrt(layer: Layer, grid: Grid) -> str:

@@ -89,7 +89,17 @@ def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _
             "--probabilities",
             "--confidence",
         ),
-        *("--entropy", "--overlap", "32", "--batch-size", "4", "--bbox", "-10,0,10,5.5", "--mask", "area.gpkg"),
+        *(
+            "--entropy",
+            "--overlap",
+            "32",
+            "--batch-size",
+            "4",
+            "--bbox",
+            "-10,0,10,5.5",
+            "--mask",
+            "s3://bucket/area.gpkg",
+        ),
         *("--any-resolution", "--overwrite", "--runtime", "onnx", "--tta", "4", "--vectorize", "map.gpkg"),
         *("--simplify", "20", "--min-pixels", "9", "--mosaic", "--resample", "cubic", "--memory", "1GB"),
     )
@@ -102,11 +112,11 @@ def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _
         "overlap": 32,
         "batch_size": 4,
         "bbox": (-10.0, 0.0, 10.0, 5.5),
-        "mask": Path("area.gpkg"),
+        "mask": "s3://bucket/area.gpkg",
         "any_resolution": True,
         "overwrite": True,
         "turns": 4,
-        "vectorise": Path("map.gpkg"),
+        "vectorise": "map.gpkg",
         "simplify": 20.0,
         "minimum": 9,
         "mosaic": True,
@@ -155,6 +165,20 @@ def test_the_files_of_a_folder_may_be_bands_of_one_scene(
     source = predictor.calls[0][0]
     assert source.paths == (str(scenes / "a.tif"), str(scenes / "b.tif"))
     assert (source.name, len(source.bands)) == ("scenes", 2)
+
+
+def test_bands_of_several_pixel_sizes_are_brought_onto_one_grid(
+    geodl_cli: Callable[..., Any], predictor: _Predictor, scenes: Path
+) -> None:
+    with rasterio.open(scenes / "b.tif", "r+") as file:
+        file.transform = Affine(20, 0, 0, 0, -20, 0)
+    result = geodl_cli("predict", "runs/a", scenes, "map.tif", "--stack")
+    assert result.exit_code == 2 and "--resample" in result.stderr
+    assert geodl_cli("predict", "runs/a", scenes, "map.tif", "--stack", "--resample", "nearest").exit_code == 0
+    ((source, _, options),) = predictor.calls
+    assert (len(source.bands), source.grid.resolution, options["resample"]) == (2, (10, 10), "nearest")
+    result = geodl_cli("predict", "runs/a", scenes, "map.tif", "--stack", "--resample", "best")
+    assert result.stderr.startswith("Error: resample: expected one of nearest, bilinear")
 
 
 def test_a_scene_that_cannot_be_mapped_is_one_sentence(

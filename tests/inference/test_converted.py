@@ -6,8 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,6 +21,7 @@ import geodl
 from geodl.bundle import write_bundle
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputUnwritable
 from geodl.inference import converted
+from geodl.inference.conversion import ConversionKilled
 from geodl.inference.converted import choose, open_converted
 from geodl.inference.runtime import activation_bytes
 from geodl.models import UNet
@@ -141,11 +145,111 @@ def test_where_conversion_fails_the_next_one_is_taken(
     assert tried == ["openvino", "openvino"]
 
 
+@pytest.mark.parametrize(
+    "error", [ConversionKilled("A", "b", advice="C."), BundleError("network.keras", "Unknown layer")]
+)
+def test_what_may_succeed_another_time_is_tried_again(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path))
+    tried = []
+
+    def convert(network: Path, target: Path, *, format: str) -> int:
+        tried.append(format)
+        raise error
+
+    monkeypatch.setattr(converted, "convert", convert)
+    for _ in range(2):
+        assert open_converted(bundle, ("onnx", "keras")) is None
+    assert tried == ["onnx", "onnx"]
+    with pytest.raises(type(error)):
+        open_converted(bundle, ("onnx",))
+
+
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
+    """Stands for conversion and opening, in a cache of its own; what was converted."""
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path))
+    made: list[Path] = []
+
+    def convert(network: Path, target: Path, *, format: str) -> int:
+        made.append(target)
+        target.write_text("whole")
+        return 7
+
+    def opened(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+        if path.read_text() != "whole":
+            raise RuntimeError("Unexpected end\nof file")
+        return np.copy
+
+    monkeypatch.setattr(converted, "convert", convert)
+    monkeypatch.setattr(converted, "_OPEN", {"onnx": opened})
+    return made
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_text("half")])
+def test_a_damaged_cache_is_mended(bundle: Path, conversions: list[Path], harm: Callable[[Path], None]) -> None:
+    open_converted(bundle, ("onnx",))
+    harm(conversions[0])
+    assert open_converted(bundle, ("onnx",)) is not None
+    assert len(conversions) == 2
+
+
+def test_a_runtime_that_opens_nothing_is_passed_over(
+    bundle: Path, conversions: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+        raise ImportError("libonnx.so: no such file.")
+
+    monkeypatch.setattr(converted, "_OPEN", {"onnx": broken})
+    assert open_converted(bundle, ("onnx", "keras")) is None
+    assert "with onnx cannot be had: libonnx.so: no such file. Use runtime keras" in caplog.text
+    with pytest.raises(BackendUnavailable, match=r"libonnx\.so"):
+        open_converted(bundle, ("onnx",))
+
+
+def test_what_is_there_is_used_where_nothing_may_be_written(
+    bundle: Path, conversions: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_converted(bundle, ("onnx",))
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    monkeypatch.setattr("filelock.FileLock", refused)
+    assert open_converted(bundle, ("onnx",)) is not None
+
+
+def test_packages_may_be_installed_under_another_name(
+    bundle: Path, conversions: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(converted, "version", version)
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.2.3"))
+    assert open_converted(bundle, ("onnx",)) is not None
+    assert "-onnxruntime-1.2.3-" in conversions[0].parent.name
+
+
 def test_a_cache_that_cannot_be_written(bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GEODL_CACHE", str(tmp_path / "file"))
     assert open_converted(bundle, ("openvino", "keras")) is None
     with pytest.raises(OutputUnwritable):
+        open_converted(bundle, ("openvino",))
+
+
+def test_a_user_without_a_home_has_keras(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("GEODL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    assert open_converted(bundle, ("openvino", "keras")) is None
+    with pytest.raises(OutputUnwritable, match="GEODL_CACHE names no other"):
         open_converted(bundle, ("openvino",))
 
 

@@ -89,6 +89,14 @@ def test_unknown_endings_are_refused() -> None:
         check_target(Path("map.dxf"))
 
 
+def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputUnwritable, match=r"Cannot write .*file/map\.gpkg"):
+        check_target(tmp_path / "file" / "map.gpkg")
+    check_target(tmp_path / "new" / "map.gpkg")
+    assert os.listdir(tmp_path) == ["file"]
+
+
 _FULL = """
 import json, os, resource, signal, sys
 from pathlib import Path

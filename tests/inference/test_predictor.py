@@ -27,10 +27,11 @@ from geodl.errors import (
     NoValidPixels,
     OptionError,
     OutputExists,
+    OutputUnwritable,
     ResolutionMismatch,
     SourceUnreadable,
 )
-from geodl.inference import planning
+from geodl.inference import planning, predictor
 from geodl.inference.predictor import Predictor
 from geodl.models import UNet
 from geodl.models.receptive import receptive_margin, total_stride
@@ -270,6 +271,68 @@ def test_a_scene_is_never_replaced_by_its_map(model: Predictor, write: Callable[
         assert file.count == 2
 
 
+def test_a_mask_is_never_replaced_by_polygons(model: Predictor, write: Callable[..., Path], tmp_path: Path) -> None:
+    scene, mask = write(scene_values(20, 20)), tmp_path / "area.gpkg"
+    polygon = shapely.to_wkb(np.array([shapely.box(500_050, 4_999_850, 500_150, 4_999_950)]))
+    pyogrio.raw.write(mask, polygon, [], [], crs="EPSG:32633", geometry_type="Polygon")
+    before = mask.read_bytes()
+    with pytest.raises(OptionError, match=r"or the mask's. Received: '.*area.gpkg'"):
+        model.predict_file(scene, tmp_path / "map.tif", mask=mask, vectorise=mask, overwrite=True)
+    assert mask.read_bytes() == before
+
+
+def test_a_map_that_no_disk_holds_is_refused_before_it_is_planned(
+    model: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes of text can claim more pixels than there are disks for."""
+    bands = "".join(
+        f'<VRTRasterBand dataType="Float32" band="{k}"><Description>{name}</Description></VRTRasterBand>'
+        for k, name in enumerate(BANDS, 1)
+    )
+    size = 2**31 - 1
+    transform = ", ".join(map(str, TRANSFORM.to_gdal()))
+    text = f"<GeoTransform>{transform}</GeoTransform>{bands}"
+    scene = tmp_path / "scene.vrt"
+    scene.write_text(f'<VRTDataset rasterXSize="{size}" rasterYSize="{size}">{text}</VRTDataset>')
+    monkeypatch.setattr(predictor, "plan_tiling", lambda *arguments, **options: pytest.fail("it was planned"))
+    with pytest.raises(OutputUnwritable, match=r"map.tif: .* takes 4,294,967,292.0 GiB, and [\d,.]+ .iB are free"):
+        model.predict_file(scene, tmp_path / "map.tif", any_resolution=True)
+    assert os.listdir(tmp_path) == ["scene.vrt"]
+
+
+@pytest.mark.parametrize("options", [{"target": "s3://bucket/map.tif"}, {"vectorise": "https://host/map.gpkg"}])
+def test_maps_are_written_here(
+    model: Predictor,
+    write: Callable[..., Path],
+    tmp_path: Path,
+    options: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scene = write(scene_values(20, 20))
+    with pytest.raises(
+        OptionError, match=f"expected a path of this machine. Received: '{next(iter(options.values()))}'"
+    ):
+        model.predict_file(scene, **{"target": "map.tif", **options})
+    assert os.listdir(tmp_path) == ["scene.tif"]
+
+
+def test_mistakes_are_told_before_the_network_is_loaded(write: Callable[..., Path], tmp_path: Path) -> None:
+    unloaded = Predictor(None, make_contract(), tmp_path / "nowhere")
+    scene = write(scene_values(20, 20))
+    (tmp_path / "map.tif").touch()
+    for options, error in (
+        ({"target": "map.png"}, OptionError),
+        ({"target": tmp_path / "map.tif"}, OutputExists),
+        ({"target": "new.tif", "bbox": (0, 0, 1, 1)}, OptionError),
+        ({"target": "new.tif", "vectorise": tmp_path / "map.tif" / "map.gpkg"}, OutputUnwritable),
+    ):
+        with pytest.raises(error):
+            unloaded.predict_file(scene, **options)
+    with pytest.raises(BandMismatch):
+        unloaded.predict(scene_values(20, 20)[..., :1])
+
+
 def test_finer_outputs_lie_on_the_finer_grid(tmp_path: Path, write: Callable[..., Path]) -> None:
     inputs = keras.Input((None, None, 2))
     network = keras.Model(inputs, keras.layers.UpSampling2D(2)(inputs))
@@ -295,7 +358,7 @@ def test_turns_average_probabilities(model: Predictor) -> None:
     got = model.predict(values, turns=2, **options)["probabilities"].values
     plain, mirrored = (model.predict(x, **options)["probabilities"].values for x in (values, values[:, ::-1]))
     np.testing.assert_allclose(got, (plain + mirrored[..., ::-1]) / 2, atol=1e-6)
-    with pytest.raises(OptionError, match="turns: expected 1, 2, 4 or 8"):
+    with pytest.raises(OptionError, match=r"turns \(--tta\): expected 1, 2, 4 or 8"):
         model.predict(values, turns=3, **options)  # type: ignore[arg-type]
 
 
@@ -348,5 +411,17 @@ def test_polygons_say_class_and_confidence(model: Predictor, write: Callable[...
         np.testing.assert_allclose(mean, confidence[inside].mean(), rtol=1e-5)
     with pytest.raises(OutputExists, match="map.gpkg already holds polygons"):
         model.predict_file(scene, tmp_path / "again.tif", vectorise=polygons)
-    with pytest.raises(OptionError, match="vectorise: expected one map of classes"):
+    with pytest.raises(OptionError, match=r"vectorise \(--vectorize\): expected one map of classes"):
         model.predict_file([scene, path], tmp_path / "maps", vectorise=polygons)
+
+
+def test_a_map_is_kept_where_its_polygons_cannot_be_written(
+    model: Predictor, write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> int:
+        raise OutputUnwritable(tmp_path / "map.gpkg", "No space left on device")
+
+    monkeypatch.setattr("geodl.inference.vectorise.vectorise", fail)
+    with pytest.raises(OutputUnwritable, match="No space left"):
+        model.predict_file(write(scene_values(20, 20)), tmp_path / "map.tif", vectorise=tmp_path / "map.gpkg")
+    assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", "map.tif"}

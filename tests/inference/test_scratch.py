@@ -25,6 +25,12 @@ def test_given_up_it_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_folders_above_go_where_the_last_one_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"), scratch_folder(tmp_path / "a" / ("b" * 300) / "map.gpkg"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
 def test_leftovers_of_dead_processes_are_removed_and_others_are_not(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()

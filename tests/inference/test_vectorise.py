@@ -220,7 +220,7 @@ def test_existing_files_are_replaced_only_on_demand(tmp_path: Path) -> None:
     [
         ({"simplify": 0.0}, "simplify: expected a distance above 0"),
         ({"simplify": float("nan")}, "simplify: expected a distance above 0"),
-        ({"minimum": 0}, "minimum: expected 1 pixel or more"),
+        ({"minimum": 0}, r"minimum \(--min-pixels\): expected 1 pixel or more"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from affine import Affine
 
 from geodl.data.source import Grid
 from geodl.errors import OptionError, OutputExists, OutputUnwritable
+from geodl.inference import writers
 from geodl.inference.products import make_products
-from geodl.inference.writers import MapWriter
+from geodl.inference.writers import MapWriter, check_room
 from tests.inference.fakes import TRANSFORM, UTM, make_contract
 
 PRODUCTS = make_products(make_contract().output, probabilities=True, confidence=True)
@@ -108,6 +111,38 @@ def test_folders_that_cannot_be_made_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputUnwritable, match=r"Cannot write .*file/map\.tif"):
         write_map(tmp_path / "file" / "map.tif", Grid(UTM, TRANSFORM, 4, 4))
+
+
+def test_a_map_that_is_larger_than_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def usage(total: int, free: int) -> None:
+        def disk_usage(folder: Path) -> Any:
+            asked.append(folder)
+            return SimpleNamespace(total=total, free=free)
+
+        monkeypatch.setattr(writers.shutil, "disk_usage", disk_usage)
+
+    target, grid = tmp_path / "new" / "folder" / "map.tif", Grid(UTM, TRANSFORM, 1024, 2048)
+    needed = 1024 * 2048 * (1 + 3 * 4 + 4)  # Classes, three probabilities, confidence.
+    usage(2**60, needed)
+    check_room(target, PRODUCTS.layers, grid)
+    usage(2**60, needed - 1)
+    with pytest.raises(OutputUnwritable, match=r"of 1024 x 2048 pixels takes 34\.0 MiB, and 34\.0 MiB are free"):
+        check_room(target, PRODUCTS.layers, grid)
+    usage(0, 0)
+    check_room(target, PRODUCTS.layers, grid)
+    assert asked == [tmp_path] * 3
+
+
+def test_interrupted_while_room_is_made_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writers, "_reserve", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        MapWriter(tmp_path / "map.tif", PRODUCTS.layers, Grid(UTM, TRANSFORM, 4, 4)).__enter__()
+    assert os.listdir(tmp_path) == [] and caught
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
