@@ -182,7 +182,14 @@ def prepare_stored(folder: Path, patch: int, steps: int) -> Callable[[], float]:
     return prepare_input(folder, patch, steps, stored=True)
 
 
+def prepare_kept(folder: Path, patch: int, steps: int) -> Callable[[], float]:
+    return prepare_input(folder, patch, steps, stored=False)
+
+
 def prepare_read(folder: Path, patch: int, steps: int) -> Callable[[], float]:
+    from geodl.data import cache
+
+    cache.free_memory = lambda: 0
     return prepare_input(folder, patch, steps, stored=False)
 
 
@@ -219,7 +226,7 @@ def input_pipeline(chosen: Any) -> dict[str, Any]:
             write_scenes(folder, count=5, side=sides[name])
         contenders: dict[str, Callable[[], float | None]] = {
             "batches from memory": running.enter_context(Apart(prepare_stored, folders["small"], patch, steps)),
-            "scenes kept in memory": running.enter_context(Apart(prepare_read, folders["small"], patch, steps)),
+            "scenes kept in memory": running.enter_context(Apart(prepare_kept, folders["small"], patch, steps)),
             "scenes on disk": running.enter_context(Apart(prepare_read, folders["large"], patch, steps)),
         }
         repeat = 1 if chosen.quick else 3
@@ -231,7 +238,7 @@ def input_pipeline(chosen: Any) -> dict[str, Any]:
     ]
     protocol = (
         f"fit on TensorFlow, U-Net of width 16 and depth 4, 4 bands, batches of {BATCH} x {patch}², sampling and "
-        f"augmentation of the shipped recipe; 5 scenes of {sides['small']}², or of {sides['large']}², more than is kept"
+        f"augmentation of the shipped recipe; 5 scenes of {sides['small']}², or of {sides['large']}² with no memory for them"
     )
     return report("The input pipeline", protocol=protocol, timings=list(found.values()), checks=checks)
 
