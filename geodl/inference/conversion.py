@@ -23,7 +23,17 @@ from geodl._quiet import debugging
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
 from geodl.inference.scratch import scratch_folder
 
-__all__ = ("INPUT", "OUTPUT", "ConversionKilled", "Format", "available", "convert", "import_openvino", "require")
+__all__ = (
+    "INPUT",
+    "OPSET",
+    "OUTPUT",
+    "ConversionKilled",
+    "Format",
+    "available",
+    "convert",
+    "import_openvino",
+    "require",
+)
 
 Format = Literal["onnx", "openvino", "saved_model"]
 """`onnx`: one file `.onnx`; `openvino`: `.xml` with the weights in `.bin` beside it; `saved_model`: a folder."""
@@ -31,7 +41,7 @@ Format = Literal["onnx", "openvino", "saved_model"]
 INPUT, OUTPUT = "image", "output"
 """Names of a converted network's input and output."""
 
-_OPSET = 18
+OPSET = 18
 """Of ONNX: the newest that tf2onnx is tested with."""
 _TOLERANCE = 1e-4
 """Greatest difference to Keras, as a share of the greatest output (or of 1)."""
@@ -254,7 +264,7 @@ def _to_onnx(network: Any, graph: Any, signature: Any, made: str) -> Callable[[n
     made_of, _ = tf2onnx.convert.from_function(
         graph,
         input_signature=signature,
-        opset=_OPSET,
+        opset=OPSET,
         custom_op_handlers={"SelectV2": (where, [])},
         output_path=made,
     )

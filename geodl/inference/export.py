@@ -12,7 +12,7 @@ from typing import Any
 from geodl.bundle import CONTRACT, MLM, NETWORK, read_bundle
 from geodl.contract import Band, Contract
 from geodl.errors import OutputExists, OutputUnwritable
-from geodl.inference.conversion import INPUT, OUTPUT, Format, convert, require
+from geodl.inference.conversion import INPUT, OPSET, OUTPUT, Format, convert, require
 from geodl.inference.scratch import scratch_folder
 
 __all__ = ("export",)
@@ -194,7 +194,7 @@ def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 
 _NOTES: dict[Format, str] = {
-    "onnx": "Opset 18. Any ONNX runtime will do; the example uses onnxruntime on the CPU.",
+    "onnx": f"Opset {OPSET}. Any ONNX runtime will do; the example uses onnxruntime on the CPU.",
     "openvino": (
         "Ask for `INFERENCE_PRECISION_HINT: f32`: some processors compute in bfloat16 otherwise. Importing OpenVINO "
         "reports its use to Intel unless that is switched off (`opt_in_out --opt_out`)."

@@ -9,10 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ("Call", "activation_bytes", "compile_network")
+from geodl.inference.converted import Call
 
-Call = Callable[[np.ndarray], np.ndarray]
-"""Inputs (batch, …) to raw outputs (batch, …), both numpy."""
+__all__ = ("Call", "activation_bytes", "compile_network")
 
 _SHAPES = 16
 """Most input shapes that a network without a shape-free graph is kept compiled for."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from geodl.contract import Contract, OutputKind
 from geodl.errors import ContractError, OptionError
+from geodl.inference.converted import Call
 
 __all__ = ("Turns", "with_turns")
 
@@ -20,13 +21,11 @@ Turns = Literal[1, 2, 4, 8]
 4: left and right, top and bottom exchanged, or both, or neither; 8: these, and each with rows and columns exchanged:
 all symmetries of the square."""
 
-_Call = Callable[[np.ndarray], np.ndarray]
-
 _ROWS = 128
 """Rows that are turned into probabilities at a time, to keep the temporaries small."""
 
 
-def with_turns(call: _Call, count: Turns, *, contract: Contract) -> _Call:
+def with_turns(call: Call, count: Turns, *, contract: Contract) -> Call:
     """Wraps a network so that each answer is the mean over mirrored and turned views of its input.
 
     Of classes the probabilities are averaged, and the logarithm of the mean is returned: the softmax of that is the
@@ -104,7 +103,7 @@ def _turns(count: int) -> tuple[_Turn, ...]:
 
 
 def _mean(
-    call: _Call,
+    call: Call,
     turns: tuple[_Turn, ...],
     multiples: tuple[int, int],
     scale: int,
