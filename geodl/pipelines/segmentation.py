@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -16,30 +15,37 @@ from geodl.contract import ClassInfo, Contract, Dim, ModelInput, ModelOutput
 from geodl.data.augment import Augmentation
 from geodl.data.cache import cached
 from geodl.data.chords import mean_chord
-from geodl.data.labels import Labels, VectorLabels, infer_classes, open_labels
+from geodl.data.labels import Labels, infer_classes, open_labels
 from geodl.data.legend import class_colour
 from geodl.data.opening import find_scenes
 from geodl.data.pairing import pair
-from geodl.data.samples import RegionSamples, Samples, Scene, SceneSamples, class_counts
-from geodl.data.source import Source, Window
-from geodl.data.splits import Part, SceneSplit, split_scenes
+from geodl.data.samples import RegionSamples, Samples, SceneSamples
+from geodl.data.source import Source
+from geodl.data.splits import Part, SceneSplit
 from geodl.data.statistics import statistics
-from geodl.data.windows import rectangles, subtract
 from geodl.errors import RecipeError
 from geodl.inference.products import free_value
 from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
 from geodl.pipelines.datasets import laid_out
 from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.networks import build_network
 from geodl.pipelines.scenes import open_fitting, open_scenes, resampling
+from geodl.pipelines.splitting import (
+    CONTEXT,
+    as_trained,
+    make_scenes,
+    part_samples,
+    parts_of,
+    scene_table,
+    split_by_recipe,
+)
 from geodl.pipelines.task import Parts, Pipeline, Table
-from geodl.recipe import ClassEntry, Split
+from geodl.recipe import ClassEntry
 from geodl.report.figures import confusion_figure, picture, samples_figure, to_png
 
 __all__ = ("PIPELINE", "Segmentation")
 
-_CONTEXT = 64
-"""Pixels of surroundings that the network sees beyond a window that is scored, where a scene is scored in windows."""
 _CELLS = 32
 """A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
 _SHOWN = 4
@@ -66,13 +72,13 @@ class Segmentation(Pipeline):
         sources = open_scenes([(name, spec) for name, spec, _ in pairs], data)
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
         patch = self._patch(sources, labels)
-        read = _scenes(sources, labels, self._split(sources, labels, patch))
+        read = make_scenes(sources, labels, split_by_recipe(sources, labels, recipe=self.recipe, patch=patch))
         scenes = cached(read)
         mean, std = statistics(scenes, size=patch, seed=self.recipe.seed)
         augment = Augmentation(std=tuple(std), **data.augment.model_dump())
         train = SceneSamples(scenes, patch=patch, sampling=data.sampling, augment=augment)
         scored = [scene._replace(source=kept.source) for scene, kept in zip(read, scenes, strict=True)]
-        held = {part: _regions(scored, part) for part in ("validation", "test") if _has(scenes, part)}
+        held: dict[str, RegionSamples] = {part: part_samples(scored, part) for part in parts_of(scenes)}
         grid, bands = sources[0].grid, sources[0].bands
         axes = [Dim(axis, step=step, unit=grid.unit) for axis, step in zip(("y", "x"), grid.resolution, strict=True)]
         return Parts(
@@ -83,7 +89,7 @@ class Segmentation(Pipeline):
             ModelOutput("classes", classes=classes, nodata=free_value(classes)),
             mean,
             std,
-            (_scene_table(scenes), _class_table(classes, {"train": train, **held}, patch, self._chord)),
+            (scene_table(scenes), _class_table(classes, {"train": train, **held}, patch, self._chord)),
         )
 
     def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
@@ -97,39 +103,29 @@ class Segmentation(Pipeline):
         if part == "all":
             splits = [SceneSplit.whole(source.grid, "test") for source in sources]
         else:
-            splits = self._split(sources, labels, self._patch(sources, labels))
-        scenes = _scenes(sources, labels, splits)
+            splits = split_by_recipe(sources, labels, recipe=self.recipe, patch=self._patch(sources, labels))
+        scenes = make_scenes(sources, labels, splits)
         if part is None:
-            part = "test" if _has(scenes, "test") else "validation"
+            part = "test" if "test" in parts_of(scenes) else "validation"
         if part == "train":
-            scenes = [scene._replace(split=_as_scored(scene)) for scene in scenes if scene.split.trains]
-        return _regions(scenes, "validation" if part == "validation" else "test"), "test" if official else part
+            scenes = [as_trained(scene) for scene in scenes if scene.split.trains]
+        return part_samples(scenes, "validation" if part == "validation" else "test"), "test" if official else part
 
     def network(self, parts: Parts) -> keras.Model:
         """Builds the U-Net; what the recipe leaves `auto` follows from the size of the labelled regions."""
-        options = self.recipe.network.options
-        valid = sorted(set(inspect.signature(UNet).parameters) - {"channels", "classes", "mean", "std", "name"})
-        if self.recipe.network.name != "unet":
-            raise RecipeError("network.name", f"expected 'unet'. Received: {self.recipe.network.name!r}.")
-        for option in options:
-            if option not in valid:
-                raise RecipeError(
-                    f"network.{option}", f"unknown option of unet. Expected: {', '.join(valid)}.", valid=valid
-                )
-        return UNet(
-            len(parts.input.bands),
-            len(parts.output.classes),
-            mean=parts.mean.tolist(),
-            std=parts.std.tolist(),
-            **self._sized(options),
-        )
+        given = {
+            "channels": len(parts.input.bands),
+            "classes": len(parts.output.classes),
+            "mean": parts.mean.tolist(),
+            "std": parts.std.tolist(),
+        }
+        return build_network({"unet": UNet}, self.recipe.network, given=given, defaults=self._sizes())
 
-    def _sized(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Fills in `auto`. Without stem there is no more depth than halves a typical region to a pixel, and at most 4."""
+    def _sizes(self) -> dict[str, Any]:
+        """What `auto` is. Without stem there is no more depth than halves a typical region to a pixel, and at most 4."""
         stem = self._stem()
         resolved = max(round(np.log2(min(self._chord, 16.0))), 1)
-        sized = {"stem": stem, "width": 16 if stem == 1 else 32, "depth": resolved if stem == 1 else 3}
-        return {**sized, **{name: value for name, value in options.items() if value != "auto"}}
+        return {"stem": stem, "width": 16 if stem == 1 else 32, "depth": resolved if stem == 1 else 3}
 
     def loss(self) -> keras.losses.Loss:
         """Builds the recipe's sum of masked losses."""
@@ -147,7 +143,7 @@ class Segmentation(Pipeline):
         """Returns how the metrics are computed."""
         return {
             "metric": "one confusion matrix over all labelled, valid pixels of the data set, each counted once",
-            "context": f"scenes above 1024 pixels are scored in windows with {_CONTEXT} pixels of surroundings",
+            "context": f"scenes above 1024 pixels are scored in windows with {CONTEXT} pixels of surroundings",
         }
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
@@ -218,7 +214,7 @@ class Segmentation(Pipeline):
         regions across, from 64 to 128 pixels. It is a multiple of 32, and at most the usual scene. All labels are measured,
         held-out ones too: the patch is needed before the split.
         """
-        self._chord = mean_chord(_scenes(sources, labels, [SceneSplit()] * len(sources)), seed=self.recipe.seed)
+        self._chord = mean_chord(make_scenes(sources, labels, [SceneSplit()] * len(sources)), seed=self.recipe.seed)
         if self.recipe.data.patch != "auto":
             return self.recipe.data.patch
         stem = self._stem()
@@ -234,77 +230,6 @@ class Segmentation(Pipeline):
         if type(stem) is not int or stem not in (1, 2, 4):
             raise RecipeError("network.stem", f"expected auto, 1, 2 or 4. Received: {stem!r}.")
         return stem
-
-    def _split(self, sources: Sequence[Source], labels: Sequence[Labels], patch: int) -> list[SceneSplit]:
-        """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""
-        chosen = self.recipe.data.split
-        split = chosen if isinstance(chosen, Split) else Split()
-        if split.fold is None:
-            split = split.model_copy(update={"folds": None})
-        splits = split_scenes(
-            [(source.name, source.grid) for source in sources],
-            patch=patch,
-            seed=self.recipe.seed,
-            features=[found.features if isinstance(found, VectorLabels) else None for found in labels],
-            class_area=lambda k, window: class_counts(labels[k], window),
-            class_names=[info.name for info in labels[0].classes],
-            **split.model_dump(),
-        )
-        return splits if split.fold is None else [_as_test(scene) for scene in splits]
-
-
-def _as_test(split: SceneSplit) -> SceneSplit:
-    """Moves the validation part to the test part."""
-
-    def moved(by_part: Mapping[Part, tuple]) -> dict[Part, tuple]:
-        return {"test": (*by_part.get("validation", ()), *by_part.get("test", ())), "train": by_part.get("train", ())}
-
-    return SceneSplit(split.trains, moved(split.regions), split.excluded, moved(split.features), split.group, split.by)
-
-
-def _as_scored(scene: Scene) -> SceneSplit:
-    """Makes what a scene trains on its test part: all that no training window is kept off."""
-    grid, split = scene.source.grid, scene.split
-    trained = tuple(subtract(grid.window, rectangles(split.excluded)))
-    return SceneSplit(False, {"test": trained}, features={"test": split.features.get("train", ())}, by=split.by)
-
-
-def _scenes(sources: Sequence[Source], labels: Sequence[Labels], splits: Sequence[SceneSplit]) -> list[Scene]:
-    return [Scene(*scene) for scene in zip(sources, labels, splits, strict=True)]
-
-
-def _has(scenes: Sequence[Scene], part: Part) -> bool:
-    return any(scene.split.regions.get(part) for scene in scenes)
-
-
-def _regions(scenes: Sequence[Scene], part: Part) -> RegionSamples:
-    """Scores held-out polygons only, where the split is by polygon."""
-    own = [
-        scene._replace(labels=scene.labels.only(scene.split.features[part]))
-        if isinstance(scene.labels, VectorLabels) and scene.split.features.get(part)
-        else scene
-        for scene in scenes
-    ]
-    return RegionSamples(own, part=part, margin=_CONTEXT)
-
-
-def _scene_table(scenes: Sequence[Scene]) -> Table:
-    def size(windows: Sequence[Window]) -> int:
-        return sum(int(window.width * window.height) for window in windows)
-
-    rows = tuple(
-        (
-            scene.source.name,
-            " × ".join(map(str, scene.source.grid.shape)),
-            len(scene.source.bands),
-            ", ".join(
-                (["train"] if scene.split.trains else [])
-                + [part for part, found in scene.split.regions.items() if size(found)]
-            ),
-        )
-        for scene in scenes
-    )
-    return Table("Scenes", ("scene", "height × width", "bands", "parts"), rows)
 
 
 def _class_table(classes: Sequence[ClassInfo], parts: Mapping[str, Any], patch: int, chord: float) -> Table:

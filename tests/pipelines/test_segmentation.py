@@ -17,7 +17,7 @@ from geodl.data.source import Window
 from geodl.data.splits import SceneSplit
 from geodl.errors import BandMismatch, LabelsOutOfRange, OutputUnwritable, PairingError, RecipeError
 from geodl.inference.products import free_value
-from geodl.pipelines.segmentation import _as_scored
+from geodl.pipelines.splitting import as_trained
 from tests.data.fakes import FakeLabels, FakeSource
 from tests.pipeline_case import PipelineCase
 
@@ -137,7 +137,7 @@ def test_train_part_is_all_that_no_training_window_is_kept_off() -> None:
     split = SceneSplit(
         regions={"test": (Window(20, 10, 10, 10),)}, excluded=(Window(16, 6, 18, 18),), features={"train": (0, 2)}
     )
-    scored = _as_scored(Scene(FakeSource(np.zeros((40, 60, 1), np.float32)), labels, split))
+    scored = as_trained(Scene(FakeSource(np.zeros((40, 60, 1), np.float32)), labels, split)).split
     counts = np.zeros((40, 60), int)
     for window in scored.regions["test"]:
         counts[window.toslices()] += 1
