@@ -1,5 +1,32 @@
-"""Forward models of the world, in plain numpy: what turns a clean scene, field or state into what an instrument sees.
+"""Forward models of the world in numpy and scipy: additive noise, radar speckle, and what a coarser sensor sees."""
 
-Noise, speckle, a sensor's blur and sampling, rain reflectivity and the systems of dynamics have their rooms here when
-the pipelines that need them are built.
-"""
+from geodl.physics.noise import add_gaussian, add_poisson_gaussian
+from geodl.physics.sensor import crop_to_multiple, degrade, enlarge, resize, rgb_to_luma, rgb_to_ycbcr, ycbcr_to_rgb
+from geodl.physics.speckle import (
+    add_speckle,
+    from_intensity,
+    log_bias,
+    log_variance,
+    simulate_slc,
+    speckle,
+    to_intensity,
+)
+
+__all__ = (
+    "add_gaussian",
+    "add_poisson_gaussian",
+    "add_speckle",
+    "crop_to_multiple",
+    "degrade",
+    "enlarge",
+    "from_intensity",
+    "log_bias",
+    "log_variance",
+    "resize",
+    "rgb_to_luma",
+    "rgb_to_ycbcr",
+    "simulate_slc",
+    "speckle",
+    "to_intensity",
+    "ycbcr_to_rgb",
+)
