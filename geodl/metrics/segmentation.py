@@ -72,13 +72,23 @@ class SegmentationMetrics:
         self._edges = np.zeros((4, n), np.int64)
         self._calibration = np.zeros((3, self.bins), np.float64)
 
-    def update(self, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> None:
+    def update(
+        self,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        weight: np.ndarray | None = None,
+        *,
+        x: np.ndarray | None = None,
+        scenes: Sequence[str] = (),
+    ) -> None:
         """Counts a batch.
 
         Args:
             y: class indices of shape ([batch,] height, width).
             prediction: probabilities, or logits, of shape ([batch,] height, width, classes).
             weight: shape of `y`; pixels of weight 0 do not count. Other weights all count as one pixel.
+            x: the input; not looked at.
+            scenes: which scene each sample is of; not looked at, as the whole data set is one.
 
         Raises:
             LabelsOutOfRange: `y` holds a value that is neither a class nor `ignore`.
