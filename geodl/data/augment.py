@@ -72,10 +72,11 @@ class Augmentation:
         Returns:
             The three, of the same dtypes; new arrays or views, the given ones are left as they are.
         """
-        x, y, weight = self._turn((self._radiometry(x, rng), y, weight), rng)
+        x, y, weight = self.turn((self._radiometry(x, rng), y, weight), rng)
         return x, y, weight
 
-    def _turn(self, arrays: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def turn(self, arrays: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Mirrors and turns arrays alike, whatever their sizes; all of them are square, or none."""
         flips, quarters = rng.integers(2, size=2), int(rng.integers(4))
         if self.flips:
             axes = tuple(axis for axis, flip in zip(self.axes, flips, strict=True) if flip)

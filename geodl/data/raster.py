@@ -83,10 +83,7 @@ def open_raster(
         grid = _common_grid(files, resample)
         source = RasterSource([_onto(file, grid, resample.method) for file in files], _names(files, spec), scene)
     if source.grid.crs is None:
-        _warn(
-            f"{source.name} has no CRS: it is taken as a plain pixel grid; what is made of it has no CRS either.",
-            files[0].path,
-        )
+        _warn_of_pixel_grid(source.name, os.path.dirname(files[0].path))
     for file in files:
         band = file.alpha_like_data()
         if band:
@@ -208,6 +205,17 @@ def _names(files: Sequence[RasterFile | PaletteFile], spec: Spec) -> list[str]:
         for part, file in zip(numbered(parts), files)
         for band in file.bands
     ]
+
+
+_pixel_grids: set[str] = set()
+"""Folders one of whose scenes was said to have no CRS."""
+
+
+def _warn_of_pixel_grid(name: str, folder: str) -> None:
+    """Names one scene of a folder: pictures come by the hundred, and none of them has a CRS."""
+    if folder not in _pixel_grids:
+        _pixel_grids.add(folder)
+        _LOG.warning("%s has no CRS: it is taken as a plain pixel grid; what is made of it has no CRS either.", name)
 
 
 @lru_cache(maxsize=65536)

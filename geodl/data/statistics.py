@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
-from geodl.data.samples import Scene
+from geodl.data.samples import Samples, Scene
 from geodl.data.source import Window
 from geodl.data.windows import partition, rectangles, subtract
 from geodl.errors import NoValidPixels
 
-__all__ = ("statistics", "training_windows")
+__all__ = ("sample_statistics", "statistics", "training_windows")
 
 _LOG = logging.getLogger("geodl")
+_SAMPLES = 7
+"""Keeps this choice of samples apart from what others draw with the same seed."""
 
 
 def statistics(
@@ -75,3 +78,39 @@ def _area(scene: Scene, size: int) -> Iterator[Window]:
     excluded = rectangles(scene.split.excluded)
     for window in partition(scene.source.grid.window, size):
         yield from subtract(window, excluded)
+
+
+def sample_statistics(
+    samples: Samples,
+    *,
+    of: Literal["x", "y"] = "x",
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    most: int = 128,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measures each band over samples as the network gets them: noisy, degraded, varied.
+
+    Args:
+        samples: with `x` and `y` of shape (height, width, band).
+        of: what is measured: the input or the truth.
+        transform: applied before; keeps the shape.
+        most: samples looked at; a random choice where there are more, and some again where there are fewer.
+        seed: of that choice, and of what the samples draw.
+
+    Returns:
+        Mean and standard deviation of each band, float64 of shape (bands,). The standard deviation of a constant band is
+        given as 1, so that it can be divided by.
+
+    Raises:
+        NoValidPixels: a band has no valid value anywhere.
+    """
+    rng = np.random.default_rng([seed, _SAMPLES])
+    chosen = rng.permutation(np.resize(rng.permutation(len(samples)), max(most, 1)))
+    read = (samples.read(int(k), rng)[of == "y"] for k in chosen)
+    pixels = np.concatenate([array.reshape(-1, array.shape[-1]) for array in read])
+    pixels = (pixels if transform is None else transform(pixels)).astype(np.float64)
+    known = np.isfinite(pixels)
+    if not known.any(0).all():
+        raise NoValidPixels("The training samples", "Every pixel of a band is nodata")
+    mean, std = (measure(pixels, axis=0, where=known) for measure in (np.mean, np.std))
+    return mean, np.where(std <= 1e-7 * np.abs(mean), 1.0, std)
