@@ -68,8 +68,9 @@ def evaluate_samples(pipeline: Pipeline, contract: Contract, call: Call, samples
         The scores.
     """
     metrics = pipeline.metrics(contract.output)
-    for _, x, y, weight in in_order(samples, pipeline.recipe.train.batch_size):
-        metrics.update(y, call(x), weight)
+    for indices, x, y, weight in in_order(samples, pipeline.recipe.train.batch_size):
+        names = [samples.place(int(k)).source for k in indices]
+        metrics.update(y, call(x), weight, x=x, scenes=names)
     scenes = sorted({samples.place(i).source for i in range(len(samples))})
     protocol = {"part": part, "samples": len(samples), "scenes": scenes, **pipeline.protocol()}
     return Evaluation(pipeline.name, metrics.result(), protocol, metrics.details())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -57,8 +57,16 @@ class Parts:
 class StreamingMetrics(Protocol):
     """Metrics over a data set, one batch at a time."""
 
-    def update(self, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> None:
-        """Adds a batch: truth, raw network outputs and weights (0 = not counted)."""
+    def update(
+        self,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        weight: np.ndarray | None = None,
+        *,
+        x: np.ndarray,
+        scenes: Sequence[str] = (),
+    ) -> None:
+        """Adds a batch: truth, raw network outputs, weights (0 = not counted), inputs, and the scene of each sample."""
 
     def result(self) -> dict[str, float]:
         """Returns all metrics of what was added so far."""

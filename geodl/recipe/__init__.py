@@ -3,6 +3,7 @@
 from geodl.recipe.data import Augment, ClassEntry, Data, Split
 from geodl.recipe.load import load_recipe
 from geodl.recipe.model import Network, Recipe
+from geodl.recipe.restoration import DenoisingRecipe, Noise, Scoring, SuperresolutionRecipe, as_range
 from geodl.recipe.sections import Section
 from geodl.recipe.train import Checkpoint, Distribution, Optimizer, Schedule, Train
 
@@ -11,13 +12,18 @@ __all__ = (
     "Checkpoint",
     "ClassEntry",
     "Data",
+    "DenoisingRecipe",
     "Distribution",
     "Network",
+    "Noise",
     "Optimizer",
     "Recipe",
     "Schedule",
+    "Scoring",
     "Section",
     "Split",
+    "SuperresolutionRecipe",
     "Train",
+    "as_range",
     "load_recipe",
 )

@@ -107,6 +107,9 @@ class Data(Section):
 
     images: Where = paths("Scenes: a file, a folder, a glob, a list, or {band: file} for the bands of one scene.")
     labels: Where = paths("Label rasters on the grids of the images, or polygons in any CRS.")
+    targets: Where = paths(
+        "Scenes to be given back, on the grids of the images: second looks, or the same without noise."
+    )
     sequences: Where = paths("Image sequences, such as radar composites.")
     series: Where = paths("Tables of time series.")
     trajectories: Where = paths("Tables of states over time.")
@@ -140,7 +143,7 @@ class Data(Section):
     augment: Augment = Augment()
     """Random changes of training samples; null: none."""
 
-    @field_validator("images", "labels", "sequences", "series", "trajectories", mode="before")
+    @field_validator("images", "labels", "targets", "sequences", "series", "trajectories", mode="before")
     @classmethod
     def _home(cls, where: Any) -> Any:
         if isinstance(where, dict):
@@ -149,7 +152,7 @@ class Data(Section):
             return [cls._home(path) for path in where]
         return str(Path(where).expanduser()) if isinstance(where, str) and where.startswith("~") else where
 
-    @field_validator("images", "labels", "sequences", "series", "trajectories")
+    @field_validator("images", "labels", "targets", "sequences", "series", "trajectories")
     @classmethod
     def _known_mapping(cls, where: Any) -> Any:
         for item in where if isinstance(where, list) else [where]:

@@ -1,0 +1,324 @@
+"""Denoising of optical and radar scenes with residual networks: learnt from clean scenes, or from noisy ones alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from geodl.baselines import Baseline
+from geodl.baselines.filters import NonLocalMeans, TotalVariation
+from geodl.baselines.lee import Lee, RefinedLee
+from geodl.contract import Band, Contract, Dim, ModelInput, ModelOutput
+from geodl.data.corruption import (
+    BlindSpot,
+    GaussianNoise,
+    PoissonGaussianNoise,
+    Range,
+    RealAndImaginary,
+    Speckle,
+    TwoLooks,
+)
+from geodl.data.degraded import Degradation
+from geodl.data.luma import LumaSource
+from geodl.data.opening import open_source
+from geodl.data.pairing import pair
+from geodl.data.samples import Samples
+from geodl.data.source import Source
+from geodl.data.stacked import StackedSource
+from geodl.data.statistics import sample_statistics
+from geodl.errors import RecipeError
+from geodl.metrics.despeckling import DespecklingMetrics
+from geodl.metrics.restoration import RestorationMetrics
+from geodl.metrics.speckle import homogeneous_areas
+from geodl.models import DnCNN, FFDNet, ResidualUNet
+from geodl.physics.speckle import Unit, log_bias, to_intensity
+from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.networks import build_network
+from geodl.pipelines.restoration import LUMA, Restoration, as_output, axes, is_luma
+from geodl.pipelines.scenes import open_fitting, open_scenes
+from geodl.pipelines.task import Parts, StreamingMetrics
+from geodl.recipe import DenoisingRecipe, Recipe, Scoring, as_range
+from geodl.report.figures import to_png
+from geodl.report.restoration import denoising_figure
+from geodl.report.speckle import ratio_figure
+
+__all__ = ("PIPELINE", "Denoising")
+
+_NETWORKS: dict[str, Callable[..., keras.Model]] = {"dncnn": DnCNN, "ffdnet": FFDNet, "unet": ResidualUNet}
+_LEVEL = "noise_level"
+"""Band that tells a network the standard deviation of the noise; see `geodl.models.FFDNet`."""
+_UNITS: dict[str, Unit] = {"intensity": "intensity", "amplitude": "amplitude", "db": "dB"}
+_PART = "half_look"
+"""Band of a network that works on the real or the imaginary part of single-look complex data, squared and doubled."""
+
+
+class Denoising(Restoration):
+    """The `denoising` pipeline."""
+
+    name: ClassVar[str] = "denoising"
+    recipe_model: ClassVar[type[Recipe]] = DenoisingRecipe
+    recipe: DenoisingRecipe
+    usual_patch: ClassVar[int] = 64
+
+    _unit: Unit | None = None
+    """Of radar scenes with speckle; None: noise that is added."""
+    _floor: float = 1e-6
+    """Least intensity that has a logarithm: half a thousandth of the training mean."""
+
+    @property
+    def scoring(self) -> Scoring:
+        """How scores are taken."""
+        return self.recipe.scoring
+
+    def found(self) -> list[tuple[str, Any]]:
+        """Lists scenes; of two looks a pair each."""
+        scenes, data = super().found(), self.recipe.data
+        if self.recipe.noise.learn != "noise2noise":
+            if data.targets is not None:
+                raise RecipeError(
+                    "data.targets", "second looks are for noise.kind none and noise.learn noise2noise only."
+                )
+            return scenes
+        if data.targets is None:
+            raise RecipeError("data.targets", "no second looks given. Set it to a file, a folder or a glob.")
+        bands = None if data.bands == "auto" else data.bands
+        return [
+            (name, (spec, target)) for name, spec, target in pair(scenes, data.targets, match=data.match, bands=bands)
+        ]
+
+    def open_scenes(self, found: Sequence[tuple[str, Any]]) -> list[Source]:
+        """Opens scenes, of two looks with the bands of both; see `Restoration.open_scenes`."""
+        data = self.recipe.data
+        if is_luma(data.bands):
+            return [LumaSource(source) for source in open_scenes(found, data.model_copy(update={"bands": "auto"}))]
+        if self.recipe.noise.learn != "noise2noise":
+            return open_scenes(found, data)
+        first = open_scenes([(name, spec) for name, (spec, _) in found], data)
+        return [_with_target(source, target) for source, (_, (_, target)) in zip(first, found, strict=True)]
+
+    def open_fitting(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
+        """Opens scenes as a trained network's contract asks; see `Restoration.open_fitting`."""
+        data, eaten = self.recipe.data, contract.input
+        bands = tuple(band for band in eaten.bands if band.name != _LEVEL)
+        if [band.name for band in bands] == [LUMA]:
+            return [LumaSource(open_source(spec, name=name)) for name, spec in found]
+        if [band.name for band in bands] == [_PART]:
+            return open_scenes(found, data)
+        plain = replace(contract, input=replace(eaten, bands=bands))
+        if self.recipe.noise.learn != "noise2noise":
+            return open_fitting(found, plain, data)
+        first = open_fitting([(name, spec) for name, (spec, _) in found], plain, data)
+        return [_with_target(source, target) for source, (_, (_, target)) in zip(first, found, strict=True)]
+
+    def look_at(self, sources: Sequence[Source]) -> None:
+        """Finds out whether scenes are of radar, and in what unit."""
+        super().look_at(sources)
+        noise = self.recipe.noise
+        stated = {_UNITS.get(band.unit.casefold()) for source in sources for band in source.bands}
+        if noise.unit != "auto":
+            self._unit = noise.unit
+        elif len(stated) == 1:
+            self._unit = stated.pop()
+        if noise.learn == "merlin":
+            counts = {len(source.bands) for source in sources}
+            if counts != {2}:
+                received = f"scenes of {', '.join(map(str, sorted(counts)))} bands"
+                raise RecipeError("noise.learn", f"merlin expects two bands: real and imaginary. Received: {received}.")
+            self._unit = "intensity"
+        if noise.kind == "speckle" and self._unit is None:
+            raise RecipeError(
+                "noise.unit",
+                "the scenes do not state what they hold. Set it to intensity, amplitude (also for 8-bit pictures) or dB.",
+            )
+        if noise.kind in ("gaussian", "poisson_gaussian"):
+            self._unit = None
+        if self.recipe.network.name == "ffdnet" and noise.kind != "gaussian":
+            raise RecipeError(
+                "network.name", f"ffdnet is told the level of gaussian noise. Received: {noise.kind} noise."
+            )
+        if self.scoring.reference == "none" and self._unit is None:
+            raise RecipeError("scoring.reference", "none is for radar scenes (noise.unit: intensity, amplitude or dB).")
+
+    def degradation(self, *, training: bool) -> Degradation:
+        """Adds the recipe's noise, or hides what noisy scenes tell by themselves."""
+        noise = self.recipe.noise
+        sigma, gain, looks, correlation, contrast = (
+            as_range(value) for value in (noise.sigma, noise.gain, noise.looks, noise.correlation, noise.contrast)
+        )
+        if self.scoring.reference == "none" and not training:
+            return _as_it_is if noise.learn != "merlin" else RealAndImaginary(swap=False)
+        if noise.kind == "gaussian":
+            return GaussianNoise(sigma, stated=self.recipe.network.name == "ffdnet")
+        if noise.kind == "poisson_gaussian":
+            return PoissonGaussianNoise(gain, sigma)
+        if noise.kind == "speckle":
+            assert self._unit is not None
+            varied: tuple[float, Range] = (noise.level, contrast) if training else (0.0, (1.0, 1.0))
+            return Speckle(self._unit, looks, correlation, *varied)
+        if noise.learn == "noise2noise":
+            return TwoLooks(swap=training)
+        return RealAndImaginary(swap=training) if noise.learn == "merlin" else BlindSpot()
+
+    def describe(self, source: Source) -> tuple[ModelInput, ModelOutput]:
+        """Says that a network gives the bands it eats."""
+        bands: tuple[Band, ...] = source.bands
+        if self.recipe.noise.learn == "noise2noise":
+            bands = bands[: len(bands) // 2]
+        if self.recipe.noise.learn == "merlin":
+            bands = (Band(_PART),)
+        if self._unit is not None:
+            bands = tuple(replace(band, unit=self._unit) for band in bands)
+        told = (Band(_LEVEL, unit=bands[0].unit),) if self.recipe.network.name == "ffdnet" else ()
+        eaten = ModelInput(
+            (*axes(source.grid, source.grid.resolution), Dim("band", size=len(bands) + len(told))), (*bands, *told)
+        )
+        return eaten, ModelOutput("bands", bands=as_output(bands), nodata=float("nan"))
+
+    def measure(self, train: Samples) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """Measures what the network sees: of speckled scenes the logarithm of the intensity, without its bias."""
+        if self._unit is None:
+            return super().measure(train)
+        unit, seed = self._unit, self.recipe.seed
+
+        def intensity(values: np.ndarray) -> np.ndarray:
+            return to_intensity(values, unit)
+
+        self._floor = 5e-4 * float(sample_statistics(train, transform=intensity, seed=seed)[0].mean())
+
+        def logarithm(values: np.ndarray) -> np.ndarray:
+            return np.log(np.maximum(to_intensity(values, unit), self._floor)) - log_bias(self._looks)
+
+        seen = sample_statistics(train, of="x", transform=logarithm, seed=seed)
+        return seen, sample_statistics(train, of="y", transform=logarithm, seed=seed)
+
+    @property
+    def _looks(self) -> float:
+        """The number of looks that speckle is taken to have: the middle of a range; half a look of MERLIN's parts."""
+        if self.recipe.noise.learn == "merlin":
+            return 0.5
+        return float(np.exp(np.mean(np.log(as_range(self.recipe.noise.looks)))))
+
+    def network(self, parts: Parts) -> keras.Model:
+        """Builds the recipe's denoiser."""
+        given = {
+            "channels": len(parts.output.bands),
+            "mean": parts.mean.tolist(),
+            "std": parts.std.tolist(),
+            "speckle": self._unit,
+            "looks": self._looks,
+            "floor": self._floor,
+        }
+        return build_network(_NETWORKS, self.recipe.network, given=given)
+
+    def loss_defaults(self) -> dict[str, Any]:
+        """Arguments of the losses that follow from the data; speckled scenes are compared in logarithms."""
+        return {**super().loss_defaults(), "unit": self._unit, "floor": self._floor, "looks": self._looks}
+
+    def metrics(self, output: ModelOutput) -> StreamingMetrics:
+        """Scores against the truth; of radar scenes that have none, by what needs none."""
+        names = [band.name for band in output.bands]
+        if self.scoring.reference == "none":
+            assert self._unit is not None
+            return DespecklingMetrics(names, unit=self._unit, looks=self._nominal_looks, spacing=self._spacing)
+        return RestorationMetrics(
+            names,
+            peak=self.peak(output),
+            crop=self.scoring.crop,
+            quantise=self.quantise,
+            unit=output.bands[0].unit,
+        )
+
+    @property
+    def _nominal_looks(self) -> float:
+        """The scenes' number of looks, that what was removed is judged by."""
+        low, high = as_range(self.recipe.noise.looks)
+        if low < high:
+            raise RecipeError("noise.looks", f"expected the scenes' one number of looks. Received: {[low, high]}.")
+        return low
+
+    @property
+    def _spacing(self) -> int:
+        """Pixels at which speckle of the stated correlation is as good as independent."""
+        return 2 + int(np.searchsorted([0.5, 0.7], as_range(self.recipe.noise.correlation)[1]))
+
+    def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
+        """Classical filters, their strength tuned on training samples."""
+        every: dict[str, Baseline] = {}
+        if self._unit is not None:
+            looks = self._looks
+            every |= {"lee": Lee(looks, unit=self._unit), "refined_lee": RefinedLee(looks, unit=self._unit)}
+        speckled: dict[str, Any] = {"unit": self._unit, "looks": self._looks, "floor": self._floor}
+        tuned: dict[str, Baseline] = {"nlm": NonLocalMeans(**speckled), "tv": TotalVariation(**speckled)}
+        return {**every, **tuned} if self.recipe.network.name != "ffdnet" else {}
+
+    def protocol(self) -> dict[str, Any]:
+        """Returns what noise was added, and how scores were taken."""
+        noise = self.recipe.noise
+        told: dict[str, Any] = {"kind": noise.kind}
+        if noise.kind == "none":
+            told["learn"] = noise.learn
+        keys = {"gaussian": ("sigma",), "poisson_gaussian": ("gain", "sigma"), "speckle": ("looks", "correlation")}
+        told |= {key: getattr(noise, key) for key in keys.get(noise.kind, ())}
+        if self._unit is not None:
+            told["unit"] = self._unit
+        if self.scoring.reference == "none":
+            told = {"kind": "that of the scenes", "looks": self._nominal_looks}
+            return {"metric": "scores that need no truth, pooled over scenes; ENL: median over areas", "noise": told}
+        return {**super().protocol(), "noise": told, "noisy values": "not clipped"}
+
+    def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
+        """Draws noisy, restored and true samples beside one another; of radar the ratio image too."""
+        shown = list(self.drawn(call, samples, contract.output))
+        bands, unit = [band.name for band in contract.output.bands], contract.output.bands[0].unit
+        known = self.scoring.reference == "truth"
+        figure = denoising_figure(
+            [sample.x[..., : len(bands)] for sample in shown],
+            [sample.prediction for sample in shown],
+            [sample.y for sample in shown] if known else None,
+            bands=bands,
+            names=[sample.name for sample in shown],
+            scores=[
+                {"noisy": {"PSNR": sample.scores["psnr_input"]}, "denoised": {"PSNR": sample.scores["psnr"]}}
+                for sample in shown
+            ]
+            if known
+            else None,
+            unit=unit,
+        )
+        figures = {"Held-out samples": to_png(figure)}
+        if self._unit is not None:
+            low, high = as_range(self.recipe.noise.looks)
+            looks = low if low == high else None
+            intensity = to_intensity(shown[0].x[..., 0], self._unit)
+            ratio = ratio_figure(
+                shown[0].x[..., :1],
+                shown[0].prediction[..., :1],
+                areas=homogeneous_areas(intensity, looks=looks),
+                looks=looks,
+                unit=self._unit,
+                title=shown[0].name,
+            )
+            figures["What was removed should be speckle and nothing else"] = to_png(ratio)
+        return figures
+
+
+def _as_it_is(
+    values: np.ndarray, weight: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return values, values, weight
+
+
+def _with_target(source: Source, target: str) -> Source:
+    """Puts the bands of a second look behind those of the first."""
+    second = open_source(target, name=source.name)
+    names = [band.name for band in source.bands]
+    if len(second.bands) != len(names):
+        second = second.select(tuple(names))
+    return StackedSource([source, second.rename([f"{name}.2" for name in names])])
+
+
+PIPELINE = Denoising
