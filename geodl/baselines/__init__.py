@@ -6,11 +6,23 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from geodl.baselines.filters import Bicubic, Identity, NonLocalMeans, TotalVariation
 from geodl.baselines.forest import PixelForest
+from geodl.baselines.lee import Lee, RefinedLee
 from geodl.baselines.majority import MajorityClass
 from geodl.data.samples import Samples
 
-__all__ = ("Baseline", "MajorityClass", "PixelForest")
+__all__ = (
+    "Baseline",
+    "Bicubic",
+    "Identity",
+    "Lee",
+    "MajorityClass",
+    "NonLocalMeans",
+    "PixelForest",
+    "RefinedLee",
+    "TotalVariation",
+)
 
 
 @runtime_checkable
@@ -32,6 +44,7 @@ class Baseline(Protocol):
         """Predicts a batch, in physical units as the network gets it; the answer has the form of the network's output.
 
         For classes these are logarithms of probabilities (so, logits) of shape (batch, height, width, classes),
-        not-a-number at invalid pixels.
+        not-a-number at invalid pixels. For images they are values in physical units, float32 of shape (batch, height,
+        width, band), on the finer grid for super-resolution, not-a-number where x is.
         """
         ...

@@ -246,14 +246,17 @@ class Denoising(Restoration):
         return 2 + int(np.searchsorted([0.5, 0.7], as_range(self.recipe.noise.correlation)[1]))
 
     def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
-        """Classical filters, their strength tuned on training samples."""
+        """Classical filters; where there are clean samples, those whose strength is tuned on them too."""
+        if self.recipe.network.name == "ffdnet" or self.recipe.noise.learn == "merlin":
+            return {}
         every: dict[str, Baseline] = {}
         if self._unit is not None:
             looks = self._looks
             every |= {"lee": Lee(looks, unit=self._unit), "refined_lee": RefinedLee(looks, unit=self._unit)}
-        speckled: dict[str, Any] = {"unit": self._unit, "looks": self._looks, "floor": self._floor}
-        tuned: dict[str, Baseline] = {"nlm": NonLocalMeans(**speckled), "tv": TotalVariation(**speckled)}
-        return {**every, **tuned} if self.recipe.network.name != "ffdnet" else {}
+        if self.recipe.noise.learn == "clean":
+            speckled: dict[str, Any] = {"unit": self._unit, "looks": self._looks, "floor": self._floor}
+            every |= {"nlm": NonLocalMeans(**speckled), "tv": TotalVariation(**speckled)}
+        return every
 
     def protocol(self) -> dict[str, Any]:
         """Returns what noise was added, and how scores were taken."""

@@ -129,7 +129,7 @@ class Segmentation(Pipeline):
 
     def loss(self) -> keras.losses.Loss:
         """Builds the recipe's sum of masked losses."""
-        return losses.build(self.recipe.loss or "cross_entropy")
+        return losses.build(self.recipe.loss or "cross_entropy", among=losses.CLASSIFICATION)
 
     def metrics(self, output: ModelOutput) -> SegmentationMetrics:
         """One confusion matrix over the data set, and what follows from it."""

@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import f1_score, jaccard_score, log_loss
 
 from geodl import losses
-from geodl.errors import OptionError, RecipeError
+from geodl.errors import OptionError
 
 CLASSES = 4
 EVERY = [
@@ -166,43 +166,11 @@ def test_gradients_are_finite_and_descend(loss: keras.losses.Loss, truth: np.nda
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
-def test_sum(truth: np.ndarray, logits: np.ndarray) -> None:
-    one, other = losses.CrossEntropy(), losses.Dice()
-    expected = 0.3 * call(one, truth, logits) + 2 * call(other, truth, logits)
-    np.testing.assert_allclose(call(losses.Sum([(0.3, one), (2, other)]), truth, logits), expected, rtol=1e-5)
-
-
 @every
 def test_config_gives_the_loss_again(loss: keras.losses.Loss, truth: np.ndarray, logits: np.ndarray) -> None:
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(again) is type(loss)
     np.testing.assert_array_equal(call(again, truth, logits), call(loss, truth, logits))
-
-
-def test_build() -> None:
-    assert isinstance(losses.build("lovasz"), losses.Lovasz)
-    focal = losses.build({"name": "focal", "gamma": 1.5})
-    assert isinstance(focal, losses.Focal) and focal.gamma == 1.5
-    both = losses.build(["cross_entropy", {"name": "dice", "weight": 0.5}])
-    assert isinstance(both, losses.Sum)
-    assert [(w, type(term)) for w, term in both.terms] == [(1.0, losses.CrossEntropy), (0.5, losses.Dice)]
-    assert isinstance(losses.build([{"name": "dice", "weight": 0.5}]), losses.Sum)
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("dise", r"loss.name: expected one of cross_entropy, .* Received: 'dise'. Did you mean 'dice'\?"),
-        ([], "expected at least one"),
-        ({"weight": 2}, "loss.name: expected one of .* Received: None"),
-        ({"name": "focal", "gama": 1}, r"loss.focal.gama: no such option. .* Did you mean 'gamma'\?"),
-        ({"name": "focal", "gamma": "two"}, "loss.focal: an option has a value of the wrong kind"),
-        ({"name": "dice", "weight": -1}, "loss.dice.weight: expected a number greater than 0. Received: -1"),
-    ],
-)
-def test_build_says_what_is_wrong(spec: Any, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        losses.build(spec)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +180,6 @@ def test_build_says_what_is_wrong(spec: Any, message: str) -> None:
         (lambda: losses.CrossEntropy(class_weights=[0.0, 0.0]), "class_weights"),
         (lambda: losses.Focal(gamma=-1), "gamma"),
         (lambda: losses.Tversky(alpha=-0.1), "alpha"),
-        (lambda: losses.Sum([]), "terms"),
         (
             lambda: call(losses.CrossEntropy([1, 2]), np.zeros((1, 1, 1), int), np.zeros((1, 1, 1, 3), "f4")),
             "class_weights",
