@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geodl.report.picture import picture
+from geodl.report.picture import drawn_bands, limits, paint, picture
 
 
 def noise(bands: int, low: float = 0.0) -> np.ndarray:
@@ -55,3 +55,25 @@ def test_invalid_pixels_are_transparent_and_do_not_stretch():
 def test_nothing_and_one_value_can_be_shown():
     assert not picture(np.full((3, 3, 3), np.nan, np.float32), ("a", "b", "c")).any()
     assert np.unique(picture(np.ones((3, 3, 3), np.float32), ("a", "b", "c"))[..., :3]).tolist() == [128]
+
+
+def test_pictures_with_the_same_ends_can_be_compared():
+    values = noise(3)
+    ends = limits(values)
+    assert np.array_equal(ends, np.percentile(values, [2, 98], axis=(0, 1)).astype(ends.dtype))
+    assert np.array_equal(paint(values, ends), picture(values, ("red", "green", "blue")))
+    darker = paint(values - 0.2, ends).astype(int)
+    assert (darker[..., :3] <= paint(values, ends)[..., :3]).all()
+    assert np.array_equal(paint(values[..., :1], ends[:, :1])[..., 2], paint(values, ends)[..., 0])
+
+
+def test_limits_of_nothing_are_not_a_number():
+    assert np.isnan(limits(np.full((2, 2, 3), np.nan))).all()
+    assert limits(np.full((2, 2, 3), np.nan)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("bands", "chosen"), [(("B02", "B03", "B04"), (2, 1, 0)), (("angle", "VV", "VH"), (1,)), (("VH",), (0,))]
+)
+def test_bands_that_are_drawn_as_they_are(bands, chosen):
+    assert drawn_bands(bands) == chosen

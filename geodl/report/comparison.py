@@ -1,0 +1,146 @@
+"""Pictures of one place side by side: the same cut, the same stretch, titles with scores."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from geodl.errors import OptionError
+from geodl.report.picture import drawn_bands, limits
+
+__all__ = (
+    "MOST",
+    "PANEL",
+    "Scores",
+    "caption",
+    "check_shape",
+    "colour_bar",
+    "colours",
+    "excerpt",
+    "figure_of",
+    "row_height",
+    "shared_ends",
+    "shorten",
+    "title",
+)
+
+Scores = Sequence[Mapping[str, Mapping[str, float]]]
+"""For each sample the scores of its panels: panel → metric → value, for example `{"noisy": {"psnr": 20.17}}`."""
+
+PANEL = 2.95
+"""Width of a panel in inches."""
+
+MOST = 340
+"""Rows and columns shown at most, so that a pixel of the image is about one of the figure and noise keeps its grain."""
+
+
+def excerpt(valid: np.ndarray, most: int = MOST) -> tuple[slice, slice]:
+    """Returns the part of an image to show: a window with the most valid pixels, nearest to the middle among equals.
+
+    Args:
+        valid: shape (height, width).
+        most: rows and columns of the window at most. It is no wider than 2 : 1 and no higher than 3 : 2 either, so that
+            titles and colour bars have room.
+    """
+    height, width = (min(side, most) for side in valid.shape)
+    height, width = min(height, math.ceil(1.5 * width)), min(width, 2 * height)
+    corners = [
+        (int(top), int(left))
+        for top in np.unique(np.linspace(0, valid.shape[0] - height, 9).astype(int))
+        for left in np.unique(np.linspace(0, valid.shape[1] - width, 9).astype(int))
+    ]
+    middle = (valid.shape[0] - height) / 2, (valid.shape[1] - width) / 2
+
+    def worth(corner: tuple[int, int]) -> tuple[int, float]:
+        top, left = corner
+        return int(valid[top : top + height, left : left + width].sum()), -math.dist(corner, middle)
+
+    top, left = max(corners, key=worth)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def colours(values: np.ndarray, bands: Sequence[str]) -> np.ndarray:
+    """Returns what is drawn of an image (height, width, band): three bands or one; not-a-number where any is invalid."""
+    chosen = values[..., list(drawn_bands(bands))]
+    return np.where(np.isfinite(values).all(axis=-1, keepdims=True), chosen, np.nan)
+
+
+def shared_ends(images: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns one stretch for several images: for each colour the percentiles of the first image that is not flat.
+
+    Args:
+        images: shape (height, width, colour) each, the one to rely on first.
+
+    Returns:
+        Values shown black and full, shape (2, colour), as `geodl.report.picture.paint` takes them; not-a-number where
+        no image has a valid pixel.
+    """
+    first, *others = (limits(image) for image in images)
+    for ends in others:
+        first = np.where((first[1] > first[0]) | np.isnan(ends[0]), first, ends)
+    return first
+
+
+def figure_of(columns: int, height: float, *, bar: bool = False) -> Figure:
+    """Returns a figure `height` inches high, with room for so many panels beside each other and for a colour bar."""
+    width = columns * (PANEL + 0.09) + 0.2 + 0.75 * bar
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.06))
+
+
+def row_height(cut: tuple[slice, slice]) -> float:
+    """Returns how many inches the panel of an excerpt is high."""
+    height, width = (part.stop - part.start for part in cut)
+    return PANEL * height / width
+
+
+def title(axes: Axes, name: str, scores: Mapping[str, float]) -> None:
+    """Writes the name of a column, where given, and the panel's scores above it."""
+    # Lines break between scores, not within.
+    words = [_score(metric, value).replace(" ", "\xa0") for metric, value in scores.items() if math.isfinite(value)]
+    lines = [name] * bool(name) + textwrap.wrap(" · ".join(words), 46)
+    axes.set_title("\n".join(lines).replace("\xa0", " "), fontsize=9, parse_math=False)
+
+
+def _score(metric: str, value: float) -> str:
+    name = metric.replace("_", " ").upper()
+    if "PSNR" in name or "SRE" in name:
+        return f"{name} {value:.2f} dB"
+    if "SSIM" in name:
+        return f"{name} {value:.3f}"
+    return f"{name} {value:.2f}°" if name == "SAM" else f"{name} {value:.4g}"
+
+
+def shorten(name: str, inches: float) -> str:
+    """Returns a name without its middle, if it is longer than its place in small letters."""
+    most = max(int(inches * 72 / 5), 7)
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 :]}"
+
+
+def colour_bar(axes: Axes, scale: ScalarMappable, label: str, *, ticks: Sequence[float] | None = None) -> None:
+    """Draws the colour bar of a panel, right beside it and as high."""
+    bar = axes.figure.colorbar(scale, cax=axes.inset_axes((1.03, 0, 0.045, 1)), ticks=ticks)
+    bar.set_label(label, fontsize=8, parse_math=False)
+    bar.ax.tick_params(labelsize=7)
+
+
+def caption(figure: Figure, text: str) -> None:
+    """Writes below all panels how they were drawn."""
+    most = int(figure.get_figwidth() * 72 / 4.2)
+    figure.supxlabel(textwrap.fill(text, most), fontsize=8, color="#555555", parse_math=False)
+
+
+def check_shape(name: str, values: np.ndarray, expected: tuple[int, ...]) -> None:
+    """Refuses an image that does not lie on the other one's pixels.
+
+    Raises:
+        OptionError: the shape is not the expected one.
+    """
+    if values.shape != expected:
+        raise OptionError(name, expected=f"an image of shape {expected}", received=values.shape)
