@@ -16,7 +16,8 @@ from geodl.errors import ContractError
 
 __all__ = ("FORMAT_VERSION", "Band", "ClassInfo", "Contract", "Dim", "ModelInput", "ModelOutput", "OutputKind")
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: `ModelInput.resample`."""
 
 OutputKind = Literal["classes", "bands", "sequence", "series_label", "trajectory"]
 
@@ -76,8 +77,12 @@ class ModelInput:
 
     dims: tuple[Dim, ...]
     bands: tuple[Band, ...]
-    """Order of the last axis."""
+    """Order of the last axis. One called `luma` or, as the last, `noise_level` need not be a band of the scene; see
+    `geodl.inference.adapting`."""
     dtype: str = "float32"
+    resample: str | None = None
+    """How bands of one scene that lie on coarser grids are brought onto that of the finest, as one of
+    `geodl.data.resample.METHODS`; None: all must lie on one grid. Where it is stated, nobody needs to ask for it."""
 
     def dim(self, name: str) -> Dim:
         """Returns the axis called `name`. Raises `ContractError` if there is none."""
@@ -123,6 +128,9 @@ class Contract:
     def from_json(cls, text: str) -> Self:
         """Reads what `to_json` wrote, in this or any older format version.
 
+        Returns:
+            The contract in this version: what an older one could not say has its default.
+
         Raises:
             ContractError: the text is no contract, or is of a newer format version.
         """
@@ -135,7 +143,7 @@ class Contract:
             raise ContractError(
                 f"The contract has format_version {version!r}. Expected 1 to {FORMAT_VERSION}. Upgrade geodl to read it."
             )
-        return typing.cast("Self", _build(cls, content, "contract"))
+        return typing.cast("Self", _build(cls, {**content, "format_version": FORMAT_VERSION}, "contract"))
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

@@ -25,7 +25,7 @@ def few(items: st.SearchStrategy) -> st.SearchStrategy:
 CONTRACTS = st.builds(
     Contract,
     _NAMES,
-    st.builds(ModelInput, few(_DIMS), few(_BANDS)),
+    st.builds(ModelInput, few(_DIMS), few(_BANDS), resample=st.none() | st.just("cubic")),
     st.builds(ModelOutput, st.just("classes"), few(_CLASSES), few(_BANDS), nodata=_NUMBERS),
 )
 
@@ -44,6 +44,15 @@ def test_newer_versions_are_refused_by_number() -> None:
     content = {**example(), "format_version": FORMAT_VERSION + 1}
     with pytest.raises(ContractError, match=f"format_version {FORMAT_VERSION + 1}. Expected 1 to {FORMAT_VERSION}"):
         Contract.from_json(json.dumps(content))
+
+
+def test_what_an_older_version_could_not_say_has_its_default() -> None:
+    content = {**example(), "format_version": 1}
+    del content["input"]["resample"]
+    contract = Contract.from_json(json.dumps(content))
+    assert contract.input.resample is None
+    # Written again it holds what only this version knows, and says so.
+    assert json.loads(contract.to_json())["format_version"] == FORMAT_VERSION
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": "1"}', "null"])

@@ -30,6 +30,17 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write a band per class.")] = False,
     confidence: Annotated[bool, typer.Option("--confidence", help="Also write the largest probability.")] = False,
     entropy: Annotated[bool, typer.Option("--entropy", help="Also write the entropy, 0 to 1.")] = False,
+    residual: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write what a denoiser took away (of speckle: the ratio); a folder for several scenes.",
+        ),
+    ] = None,
+    noise_level: Annotated[
+        float | None,
+        typer.Option(metavar="SIGMA", help="Tell a network that wants to know; default: estimated from the scene."),
+    ] = None,
     overlap: Annotated[
         str,
         typer.Option(
@@ -85,7 +96,9 @@ def predict(
         "mask": mask,
         "memory": None if memory is None else _memory(memory),
         "minimum": min_pixels,
+        "noise_level": noise_level,
         "resample": resample,
+        "residual": residual,
         "simplify": simplify,
         "turns": tta,
         "vectorise": vectorize,
@@ -108,10 +121,12 @@ def predict(
     if len(paths) < 2:
         raise OptionError("geodl predict", expected="at least one scene and a target", received=" ".join(paths))
     *scenes, target = paths
-    source = _source(scenes, stack=stack, resample=resample, into_folder=target.endswith(("/", os.sep)))
+    source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     import geodl
 
     model = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
+    if stack:
+        source = _stacked(source, resample or model.contract.input.resample)
     if quiet:
         maps = model.predict_file(source, target, **options)
     else:
@@ -123,16 +138,23 @@ def predict(
         typer.echo(vectorize if quiet else f"Polygons: {vectorize}")
 
 
-def _source(scenes: Sequence[str], *, stack: bool, resample: str | None, into_folder: bool) -> Any:
+def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:
     """What `predict_file` is given; files that are not there are refused before a backend is loaded."""
-    from geodl.data.opening import find_scenes, open_source
-    from geodl.data.resample import Resample
+    from geodl.data.opening import find_scenes
 
     found = find_scenes(scenes[0] if len(scenes) == 1 else list(scenes), stack=stack)
     if stack:
-        method = None if resample is None else Resample(resample)  # type: ignore[arg-type]
-        return open_source(found[0][1], name=found[0][0], resample=method)
+        return found[0]
     return scenes[0] if len(scenes) == 1 and not into_folder else list(scenes)
+
+
+def _stacked(found: tuple[str, Any], resample: str | None) -> Any:
+    """Opens one scene, of name and files, whose bands may lie on several grids."""
+    from geodl.data.opening import open_source
+    from geodl.data.resample import Resample
+
+    method = None if resample is None else Resample(resample)  # type: ignore[arg-type]
+    return open_source(found[1], name=found[0], resample=method)
 
 
 @contextmanager

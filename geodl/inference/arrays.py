@@ -48,7 +48,7 @@ def to_xarray(
     dims, coordinates = _axes(source, grid, window, scale)
     found = {}
     for layer, array in zip(layers, arrays, strict=True):
-        single = len(layer.bands) == 1 and layer.name != "bands"
+        single = len(layer.bands) == 1 and layer.name not in ("bands", "residual")
         names = {} if single else {"band": [band.name for band in layer.bands]}
         wrapped = xr.DataArray(
             array[0] if single else array,
@@ -72,7 +72,10 @@ def _attributes(layer: Layer) -> dict[str, Any]:
             "flag_colors": " ".join(c.colour for c in layer.classes),
         }
     units = {band.unit for band in layer.bands}
-    return {"long_name": layer.name, **({"units": units.pop()} if len(units) == 1 and units != {""} else {})}
+    return {
+        "long_name": layer.description or layer.name,
+        **({"units": units.pop()} if len(units) == 1 and units != {""} else {}),
+    }
 
 
 def _axes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from geodl.inference.products import Products
 if TYPE_CHECKING:
     from geodl.inference.area import Area
 
-__all__ = ("Progress", "Sink", "map_scene", "padded_window", "wanted_pixels", "window_bounds")
+__all__ = ("Progress", "Sink", "finished_input", "map_scene", "padded_window", "wanted_pixels", "window_bounds")
 
 Progress = Callable[[int, int], None]
 """Told the pixels done and the pixels in all."""
@@ -52,6 +52,9 @@ class _Tile:
     """What the network is to see; None where nothing of its output is wanted."""
     wanted: np.ndarray
     """bool of the part's finished pixels, in output pixels: valid, and inside the area asked for."""
+    seen: np.ndarray | None
+    """What the network sees of these pixels, in the bands that its output is compared with; None where there are none,
+    or nothing is wanted."""
 
 
 def map_scene(
@@ -99,7 +102,7 @@ def map_scene(
     panel = None
     try:
         with rasterio.Env(GDAL_CACHEMAX=tiling.cache):
-            read = partial(_read, source, contract, area)
+            read = partial(_read, source, contract, area, products.compared)
             tiles = _ahead(reader, read, _parts(tiling, bounds), batch_size)
             for batch in _batches(tiles, batch_size):
                 for tile, output in zip(batch, _outputs(call, batch, scale), strict=True):
@@ -153,6 +156,22 @@ def wanted_pixels(part: Part, valid: np.ndarray, scale: int, area: Area | None) 
     return wanted
 
 
+def finished_input(part: Part, values: np.ndarray, bands: Sequence[int]) -> np.ndarray:
+    """Cuts the pixels of a part that are final with it out of what its tile reads.
+
+    Args:
+        part: where the tile counts.
+        values: (height, width, band) of what the tile reads.
+        bands: positions of those that are wanted.
+
+    Returns:
+        A copy, (done height, done width, len(bands)).
+    """
+    y, x = part.top - part.row.start, part.left - part.column.start
+    height, width = part.done
+    return values[y : y + height, x : x + width, list(bands)]
+
+
 def window_bounds(window: Window) -> Panel:
     """A window as a panel."""
     top, left = int(window.row_off), int(window.col_off)
@@ -174,14 +193,16 @@ def _parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
                 yield Part(row, column, panel)
 
 
-def _read(source: Source, contract: Contract, area: Area | None, part: Part) -> _Tile:
+def _read(source: Source, contract: Contract, area: Area | None, compared: Sequence[int], part: Part) -> _Tile:
     """Reads a tile; runs in the reading thread."""
     scale = contract.output.scale
     values, valid = source.read(padded_window(part, contract))
     whole = in_all_bands(np.broadcast_to(valid, values.shape))
     wanted = wanted_pixels(part, whole, scale, area)
     finished = wanted[: part.done[0] * scale, : part.done[1] * scale].copy()
-    return _Tile(part, values if wanted.any() else None, finished)
+    if not wanted.any():
+        return _Tile(part, None, finished, None)
+    return _Tile(part, values, finished, finished_input(part, values, compared) if compared else None)
 
 
 def _ahead(
@@ -233,4 +254,5 @@ def _write(
     row, column = place
     for begin in range(0, len(block) if block.size else 0, _ROWS):
         rows = slice(begin, begin + _ROWS)
-        sink.write(row + begin, column, products(block[rows], tile.wanted[rows]))
+        seen = None if tile.seen is None else tile.seen[rows]
+        sink.write(row + begin, column, products(block[rows], tile.wanted[rows], seen))

@@ -19,7 +19,7 @@ from geodl.data.cube import ArraySource
 from geodl.data.source import Window, in_all_bands
 from geodl.inference.blend import Part
 from geodl.inference.blocks import Tiling
-from geodl.inference.engine import padded_window, wanted_pixels, window_bounds
+from geodl.inference.engine import finished_input, padded_window, wanted_pixels, window_bounds
 from geodl.inference.products import Products
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class _Weighed:
     """The part's outputs times its weights."""
     wanted: np.ndarray
     """bool of the part's pixels."""
+    seen: np.ndarray | None
+    """What the network saw of the pixels that are final with this part; see `Products`."""
 
 
 def lazy_map(
@@ -59,7 +61,7 @@ def lazy_map(
     rows = [row for row in tiling.rows if row.overlaps(panel.top, panel.bottom)]
     columns = [column for column in tiling.columns if column.overlaps(panel.left, panel.right)]
     values = source.lazy()
-    run = dask.delayed(_Run(call, contract, area), pure=False, traverse=False)
+    run = dask.delayed(_Run(call, contract, area, products.compared), pure=False, traverse=False)
     finish = dask.delayed(_finish, pure=False)
     tiles: dict[tuple[int, int], Any] = {}
     chunks: list[list[list[da.Array]]] = [[] for _ in products.layers]
@@ -87,6 +89,7 @@ class _Run:
     call: Callable[[np.ndarray], np.ndarray]
     contract: Contract
     area: Area | None
+    compared: tuple[int, ...]
 
     def __call__(self, part: Part, values: np.ndarray) -> _Weighed:
         scale = self.contract.output.scale
@@ -96,9 +99,10 @@ class _Run:
         seen[0, : values.shape[0], : values.shape[1]] = values
         if wanted.any():
             output = self.call(seen)[0, : values.shape[0] * scale, : values.shape[1] * scale]
-            return _Weighed(part, part.weigh(output, scale), wanted)
+            own = finished_input(part, values, self.compared) if self.compared else None
+            return _Weighed(part, part.weigh(output, scale), wanted, own)
         channels = len(self.contract.output.classes or self.contract.output.bands)
-        return _Weighed(part, np.zeros((*wanted.shape, channels), np.float32), wanted)
+        return _Weighed(part, np.zeros((*wanted.shape, channels), np.float32), wanted, None)
 
 
 def _finish(
@@ -116,7 +120,7 @@ def _finish(
         below = _add_ramp(above.sums, corner, scale)[above.part.done[0] * scale :, :width]
         sums = sums.copy()
         sums[: len(below)] += below
-    return products(sums[:height], own.wanted[:height, :width])
+    return products(sums[:height], own.wanted[:height, :width], own.seen)
 
 
 def _add_ramp(sums: np.ndarray, left: _Weighed | None, scale: int) -> np.ndarray:

@@ -54,13 +54,16 @@ class Cost:
     """Tiles that go through the network together."""
     turned: bool = False
     """Whether each tile is seen several times, mirrored and turned."""
+    kept: int = 0
+    """Bands of the input that are kept until the output is written."""
 
     def per_pixel(self) -> int:
         """Bytes per input pixel of a tile: read ahead, in the network, being blended, waiting to be written."""
         outputs = 4 * self.channels * self.scale**2
         read = (5 * self.bands + 2) * (2 * self.batch + 1)
         turned = (8 * self.bands + outputs) * self.batch if self.turned else 0
-        return read + self.activations * self.batch + outputs * (self.batch + 5) + turned
+        kept = 4 * self.kept * (2 * self.batch + 4)
+        return read + kept + self.activations * self.batch + outputs * (self.batch + 5) + turned
 
     def per_column(self, ramp: int) -> int:
         """Bytes per input column of a panel: the ramp kept for the next row of tiles."""

@@ -7,10 +7,10 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Self
 
 import numpy as np
@@ -44,23 +44,33 @@ def layer_path(target: Path, layer: Layer, *, main: bool) -> Path:
     return target if main else target.with_name(f"{target.stem}.{layer.name}{target.suffix}")
 
 
-def check_room(target: Path, layers: Sequence[Layer], grid: Grid) -> None:
+def check_room(
+    target: Path, layers: Sequence[Layer], grid: Grid, *, apart: Mapping[str, Path] = MappingProxyType({})
+) -> None:
     """Refuses a map that its disk cannot hold, however much a header claims, before any work is done.
+
+    Args:
+        target: path of the map.
+        layers: what it consists of.
+        grid: of the map.
+        apart: as `MapWriter` takes it.
 
     Raises:
         OutputUnwritable: what is free there is less than the pixels take, which are kept uncompressed at first.
     """
-    needed = int(grid.height) * sum(_row_bytes(layer, grid) for layer in layers)
-    try:
-        usage = shutil.disk_usage(next(folder for folder in target.absolute().parents if folder.exists()))
-    except OSError as error:
-        raise OutputUnwritable(target, error.strerror or error) from error
-    # Some network file systems do not know their size: all is 0 then.
-    if usage.total and needed > usage.free:
-        raise OutputUnwritable(
-            target,
-            f"a map of {grid.height} x {grid.width} pixels takes {_size(needed)}, and {_size(usage.free)} are free",
-        )
+    for path in (target, *apart.values()):
+        beside = [layer for layer in layers if apart.get(layer.name, target) == path]
+        needed = int(grid.height) * sum(_row_bytes(layer, grid) for layer in beside)
+        try:
+            usage = shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.exists()))
+        except OSError as error:
+            raise OutputUnwritable(path, error.strerror or error) from error
+        # Some network file systems do not know their size: all is 0 then.
+        if usage.total and needed > usage.free:
+            raise OutputUnwritable(
+                path,
+                f"a map of {grid.height} x {grid.width} pixels takes {_size(needed)}, and {_size(usage.free)} are free",
+            )
 
 
 class MapWriter:
@@ -77,6 +87,7 @@ class MapWriter:
         overwrite: replace existing files.
         tags: metadata of the files.
         passing: names of layers that are made (see `make`), but not kept.
+        apart: paths of layers that do not go beside the map, by name; perhaps on other disks.
 
     Raises:
         OptionError: the name does not end in `.tif`.
@@ -99,11 +110,14 @@ class MapWriter:
         overwrite: bool = False,
         tags: dict[str, str] | None = None,
         passing: Collection[str] = (),
+        apart: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
-        if target.suffix.lower() not in _SUFFIXES:
-            raise OptionError("target", expected="a file name that ends in .tif", received=str(target))
+        for option, path in {"target": target, **apart}.items():
+            if path.suffix.lower() not in _SUFFIXES:
+                raise OptionError(option, expected="a file name that ends in .tif", received=str(path))
+        self._apart = apart
         self._targets = {
-            layer.name: layer_path(target, layer, main=k == 0)
+            layer.name: apart[layer.name] if layer.name in apart else layer_path(target, layer, main=k == 0)
             for k, layer in enumerate(layers)
             if layer.name not in passing
         }
@@ -123,16 +137,19 @@ class MapWriter:
         return tuple(self._targets.values())
 
     def __enter__(self) -> Self:
+        path = self._target
         try:
-            self._folder = self._open.enter_context(scratch_folder(self._target))
+            folder = self._open.enter_context(scratch_folder(path))
             for layer in self._layers:
-                file = open(self._folder / f"{layer.name}.raw", "wb")
+                path = self._home(layer)
+                own = self._open.enter_context(scratch_folder(path)) if layer.name in self._apart else folder
+                file = open(own / f"{layer.name}.raw", "wb")
                 self._files.append(file)
                 _reserve(file, self._grid.height * _row_bytes(layer, self._grid))
         except BaseException as error:  # Reserving may take long enough to be interrupted.
             self._discard()
             if isinstance(error, OSError):
-                raise OutputUnwritable(self._target, error.strerror or error) from error
+                raise OutputUnwritable(path, error.strerror or error) from error
             raise
         return self
 
@@ -147,8 +164,10 @@ class MapWriter:
         Raises:
             OutputUnwritable: disk full, or gone.
         """
+        path = self._target
         try:
             for layer, file, array in zip(self._layers, self._files, arrays, strict=True):
+                path = self._home(layer)
                 size = np.dtype(layer.dtype).itemsize
                 lines = np.ascontiguousarray(array.transpose(1, 0, 2), layer.dtype)
                 for y, bands in enumerate(lines, row):
@@ -156,7 +175,7 @@ class MapWriter:
                         file.seek(y * _row_bytes(layer, self._grid) + (band * self._grid.width + column) * size)
                         file.write(line)
         except OSError as error:
-            raise OutputUnwritable(self._target, error.strerror or error) from error
+            raise OutputUnwritable(path, error.strerror or error) from error
 
     def make(self) -> dict[str, Path]:
         """Makes the COGs, beside the target, for what is to be made of them before they get their names.
@@ -167,15 +186,17 @@ class MapWriter:
         Raises:
             OutputUnwritable: disk full, or gone.
         """
+        path = self._target
         try:
             # GDAL reports to a handler that is in place for the thread as long as an Env is.
             with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 for layer, file in zip(self._layers, self._files, strict=True):
+                    path = self._home(layer)
                     if layer.name not in self._whole:
                         self._whole[layer.name] = self._make_cog(layer, file)
         except (OSError, RasterioError) as error:
-            raise OutputUnwritable(self._target, getattr(error, "strerror", None) or error) from error
+            raise OutputUnwritable(path, getattr(error, "strerror", None) or error) from error
         return dict(self._whole)
 
     def finish(self) -> tuple[Path, ...]:
@@ -187,18 +208,23 @@ class MapWriter:
         Raises:
             OutputUnwritable: disk full, or gone.
         """
-        whole = self.make()
+        whole, path = self.make(), self._target
         try:
             for name, path in reversed(self._targets.items()):
                 os.replace(whole[name], path)
         except OSError as error:
-            raise OutputUnwritable(self._target, error.strerror or error) from error
+            raise OutputUnwritable(path, error.strerror or error) from error
         return self.paths
+
+    def _home(self, layer: Layer) -> Path:
+        """The file beside which a layer is made."""
+        return self._apart.get(layer.name, self._target)
 
     def _make_cog(self, layer: Layer, file: IO[bytes]) -> Path:
         """Describes the binary file to GDAL and copies it into a COG."""
         file.close()
-        described = self._folder / f"{layer.name}.vrt"
+        folder = Path(file.name).parent
+        described = folder / f"{layer.name}.vrt"
         described.write_text(_raw_vrt(layer, self._grid))
         with rasterio.open(described, "r+") as dataset:
             if self._grid.crs is not None:
@@ -206,7 +232,8 @@ class MapWriter:
             if not self._grid.transform.is_identity:
                 dataset.transform = self._grid.transform
             dataset.nodata = layer.nodata
-            dataset.update_tags(**self._tags)
+            about = {"TIFFTAG_IMAGEDESCRIPTION": layer.description} if layer.description else {}
+            dataset.update_tags(**self._tags, **about)
             for index, band in enumerate(layer.bands, 1):
                 dataset.set_band_description(index, band.name)
                 dataset.set_band_unit(index, band.unit)
@@ -215,7 +242,7 @@ class MapWriter:
                 if layer.dtype == "uint8":
                     colours = {c.value: (*bytes.fromhex(c.colour[1:]), 255) for c in layer.classes}
                     dataset.write_colormap(1, {**colours, int(layer.nodata): (0, 0, 0, 0)})
-        made = self._folder / f"{layer.name}.tif"
+        made = folder / f"{layer.name}.tif"
         # Differences of class numbers compress worse than the numbers.
         options = {**_COG, "predictor": "NO" if layer.classes else "YES"}
         rasterio.shutil.copy(described, made, overview_resampling=layer.resampling.upper(), **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import rasterio
 from affine import Affine
 
 import geodl
+from geodl.contract import Contract, ModelInput, ModelOutput
 from geodl.errors import NoValidPixels
+from tests.inference.fakes import make_contract, make_predictor
 
 
 class _Predictor:
     """Stands for a trained network."""
 
     def __init__(self) -> None:
+        self.contract = Contract("guided", ModelInput((), ()), ModelOutput("bands"))
         self.calls: list[tuple[Any, str, dict[str, Any]]] = []
         self.runtime: str | None = None
 
@@ -102,6 +106,7 @@ def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _
         ),
         *("--any-resolution", "--overwrite", "--runtime", "onnx", "--tta", "4", "--vectorize", "map.gpkg"),
         *("--simplify", "20", "--min-pixels", "9", "--mosaic", "--resample", "cubic", "--memory", "1GB"),
+        *("--residual", "noise.tif", "--noise-level", "25"),
     )
     assert result.output == f"{scenes.parent / 'map.tif'}\nmap.gpkg\n"
     assert predictor.runtime == "onnx"
@@ -122,6 +127,8 @@ def test_options_reach_the_predictor(geodl_cli: Callable[..., Any], predictor: _
         "mosaic": True,
         "resample": "cubic",
         "memory": 10**9,
+        "residual": "noise.tif",
+        "noise_level": 25.0,
     }
 
 
@@ -179,6 +186,10 @@ def test_bands_of_several_pixel_sizes_are_brought_onto_one_grid(
     assert (len(source.bands), source.grid.resolution, options["resample"]) == (2, (10, 10), "nearest")
     result = geodl_cli("predict", "runs/a", scenes, "map.tif", "--stack", "--resample", "best")
     assert result.stderr.startswith("Error: resample: expected one of nearest, bilinear")
+    eaten = replace(predictor.contract.input, resample="cubic")
+    predictor.contract = replace(predictor.contract, input=eaten)
+    assert geodl_cli("predict", "runs/a", scenes, "map.tif", "--stack").exit_code == 0
+    assert (predictor.calls[1][0].grid.resolution, "resample" in predictor.calls[1][2]) == ((10, 10), False)
 
 
 def test_a_scene_that_cannot_be_mapped_is_one_sentence(
@@ -188,6 +199,35 @@ def test_a_scene_that_cannot_be_mapped_is_one_sentence(
     result = geodl_cli("predict", "runs/a", scenes / "bad.tif", "map.tif", "--quiet")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"Error: {NoValidPixels(scenes / 'bad.tif')}\n"
+
+
+def test_what_a_network_cannot_do_is_one_sentence(
+    geodl_cli: Callable[..., Any], scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = make_contract(bands=1, scale=2, kind="bands")
+    finer = make_predictor(lambda inputs: inputs.repeat(2, 1).repeat(2, 2), contract)
+    monkeypatch.setattr(geodl, "load", lambda run, *, runtime: finer)
+    with rasterio.open(scenes / "a.tif", "r+") as file:
+        file.descriptions = ("B01",)
+    target = scenes.parent / "map.tif"
+    for option, value, sentence in (
+        (
+            "--residual",
+            "noise.tif",
+            "residual (--residual): expected a network whose output is on the grid of its input",
+        ),
+        (
+            "--noise-level",
+            "25",
+            "noise_level (--noise-level): expected a network whose last band is called noise_level",
+        ),
+    ):
+        result = geodl_cli("predict", "runs/a", scenes / "a.tif", target, option, value, "--quiet")
+        assert (result.exit_code, result.stderr.count("\n"), target.exists()) == (2, 1, False)
+        assert result.stderr.startswith(f"Error: {sentence}")
+    assert geodl_cli("predict", "runs/a", scenes / "a.tif", target).exit_code == 0
+    with rasterio.open(target) as made:
+        assert (made.shape, made.res) == ((4, 4), (5, 5))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from affine import Affine
 from pyproj import CRS
@@ -12,6 +10,8 @@ from scipy import ndimage
 from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
 from geodl.data.cube import ArraySource, open_array
 from geodl.data.source import Source, Window
+from geodl.inference.converted import Call, Converted
+from geodl.inference.predictor import Predictor
 
 CLASSES = (
     ClassInfo(1, "water", "#0072b2"),
@@ -100,4 +100,8 @@ def make_scene(height: int, width: int, bands: int = 2, *, seed: int = 0, holes:
     return open_array(values, bands=[f"B{k + 1:02d}" for k in range(bands)], crs=UTM, transform=TRANSFORM, name="scene")
 
 
-Call = Callable[[np.ndarray], np.ndarray]
+def make_predictor(call: Call, contract: Contract) -> Predictor:
+    """A predictor whose network is a function."""
+    model = Predictor(None, contract, "nowhere")
+    model._running = Converted(call, "keras", activations=64)
+    return model

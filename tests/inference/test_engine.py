@@ -144,6 +144,20 @@ def test_an_area_leaves_out_the_rest_and_changes_nothing_within() -> None:
     assert np.isnan(part[~inside]).all()
 
 
+def test_the_residual_is_that_of_the_whole_map() -> None:
+    network, source = BlurNetwork(channels=2), make_scene(96, 80, holes=True)
+    contract = make_contract(margin=None, lattice=4, kind="bands")
+    products = make_products(contract.output, residual_of=contract.input.bands)
+    window = Window(3, 7, 70, 81)
+    sink = MemorySink(products.layers, 81, 70)
+    tiling = cut((96, 80), 32, 8, None, panel=40)
+    map_scene(network, source, sink, contract=contract, products=products, tiling=tiling, window=window, batch_size=2)
+    bands, residual = sink.arrays
+    np.testing.assert_array_equal(
+        residual, np.where(np.isnan(bands), np.nan, np.moveaxis(source.read(window)[0], -1, 0) - bands)
+    )
+
+
 def test_equal_shapes_go_together_and_order_is_kept() -> None:
     network, source = BlurNetwork(channels=2), make_scene(100, 130)
     contract = make_contract(margin=None, lattice=4, kind="bands")

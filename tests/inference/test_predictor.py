@@ -31,7 +31,7 @@ from geodl.errors import (
     ResolutionMismatch,
     SourceUnreadable,
 )
-from geodl.inference import planning, predictor
+from geodl.inference import mapper, planning
 from geodl.inference.predictor import Predictor
 from geodl.models import UNet
 from geodl.models.receptive import receptive_margin, total_stride
@@ -294,7 +294,7 @@ def test_a_map_that_no_disk_holds_is_refused_before_it_is_planned(
     text = f"<GeoTransform>{transform}</GeoTransform>{bands}"
     scene = tmp_path / "scene.vrt"
     scene.write_text(f'<VRTDataset rasterXSize="{size}" rasterYSize="{size}">{text}</VRTDataset>')
-    monkeypatch.setattr(predictor, "plan_tiling", lambda *arguments, **options: pytest.fail("it was planned"))
+    monkeypatch.setattr(mapper, "plan_tiling", lambda *arguments, **options: pytest.fail("it was planned"))
     with pytest.raises(OutputUnwritable, match=r"map.tif: .* takes 4,294,967,292.0 GiB, and [\d,.]+ .iB are free"):
         model.predict_file(scene, tmp_path / "map.tif", any_resolution=True)
     assert os.listdir(tmp_path) == ["scene.vrt"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from geodl.contract import ClassInfo, ModelOutput
+from geodl.contract import Band, ClassInfo, ModelOutput
 from geodl.errors import ContractError, OptionError
 from geodl.inference.products import make_products
 from tests.inference.fakes import CLASSES, make_contract
@@ -77,3 +77,50 @@ def test_what_a_kind_has_not_is_refused() -> None:
         make_products(make_contract(kind="bands").output, probabilities=True)
     with pytest.raises(ContractError, match="'trajectory' is no raster"):
         make_products(ModelOutput("trajectory"))
+
+
+def test_the_residual_is_what_the_network_took_away() -> None:
+    output = make_contract(kind="bands").output
+    products = make_products(output, residual_of=(Band("other"), *output.bands[::-1]))
+    assert products.compared == (2, 1)
+    rng = np.random.default_rng(0)
+    seen, given = rng.normal(size=(2, 3, 4, 2)).astype(np.float32)
+    valid = rng.random((3, 4)) > 0.3
+    bands, residual = products(given, valid, seen)
+    np.testing.assert_array_equal(residual, np.where(valid, np.moveaxis(seen - given, -1, 0), np.nan))
+    np.testing.assert_array_equal(bands, np.where(valid, np.moveaxis(given, -1, 0), np.nan))
+    layer = products.layers[1]
+    assert [(band.name, band.unit) for band in layer.bands] == [("B01", "reflectance"), ("B02", "reflectance")]
+    assert layer.name == "residual" and np.isnan(layer.nodata) and layer.description.endswith("input - output")
+    assert np.isnan(products(given, np.zeros((3, 4), bool), None)[1]).all()
+
+
+@pytest.mark.parametrize("unit", ["intensity", "Amplitude", "dB"])
+def test_of_speckle_it_is_the_ratio(unit: str) -> None:
+    bands = (Band("VV", unit), Band("VH", unit))
+    products = make_products(ModelOutput("bands", bands=bands), residual_of=bands)
+    given = np.array([[[2, 4], [5, 0]]], np.float32)
+    seen = np.array([[[1, 2], [10, 3]]], np.float32)
+    _, residual = products(given, np.ones((1, 2), bool), seen)
+    if unit == "dB":
+        np.testing.assert_array_equal(residual, [[[-1, 5]], [[-2, 3]]])
+        assert products.layers[1].bands[0].unit == "dB"
+    else:
+        np.testing.assert_array_equal(residual, [[[0.5, 2]], [[0.5, np.nan]]])
+        assert products.layers[1].bands[0].unit == "1" and products.layers[1].description.endswith("input / output")
+
+
+def test_what_has_no_residual_is_refused() -> None:
+    contract = make_contract(kind="bands")
+    finer = dataclasses.replace(contract.output, scale=2)
+    for output, bands, sentence in (
+        (
+            make_contract().output,
+            contract.input.bands,
+            "a network that gives bands. Received: \"output of kind 'classes'",
+        ),
+        (finer, contract.input.bands, "on the grid of its input. Received: 'one of pixels 2 times as fine'"),
+        (contract.output, (Band("B02"),), r"gives bands of its input \(B02\). Received: 'B01'"),
+    ):
+        with pytest.raises(OptionError, match=rf"^residual \(--residual\): expected .*{sentence}"):
+            make_products(output, residual_of=bands)

@@ -61,6 +61,35 @@ def test_maps_are_valid_cogs_that_say_what_they_hold(tmp_path: Path) -> None:
         np.testing.assert_array_equal(written.read(), expected[1])
 
 
+def test_a_layer_may_lie_elsewhere(tmp_path: Path) -> None:
+    contract = make_contract(kind="bands")
+    products = make_products(contract.output, residual_of=contract.input.bands)
+    grid, target, apart = Grid(UTM, TRANSFORM, 3, 4), tmp_path / "map.tif", tmp_path / "else" / "where" / "noise.tif"
+    seen, given = np.random.default_rng(0).normal(size=(2, 3, 4, 2)).astype(np.float32)
+    with MapWriter(target, products.layers, grid, apart={"residual": apart}) as writer:
+        assert writer.paths == (target, apart)
+        writer.write(0, 0, products(given, np.ones((3, 4), bool), seen))
+        # Each is made beside its own place, which may be on another disk.
+        assert [path.parent.parent for path in writer.make().values()] == [tmp_path, apart.parent]
+        assert not target.exists() and not apart.exists()
+        writer.finish()
+    assert (os.listdir(apart.parent), sorted(os.listdir(tmp_path))) == (["noise.tif"], ["else", "map.tif"])
+    with rasterio.open(apart) as written:
+        np.testing.assert_array_equal(written.read(), np.moveaxis(seen - given, -1, 0))
+        assert written.tags()["TIFFTAG_IMAGEDESCRIPTION"] == "what the network took away: input - output"
+        assert (written.descriptions, np.isnan(written.nodata)) == (("B01", "B02"), True)
+    with pytest.raises(OutputExists, match=r"noise\.tif already holds"):
+        MapWriter(tmp_path / "new.tif", products.layers, grid, apart={"residual": apart})
+    with pytest.raises(OptionError, match=r"residual: expected a file name that ends in \.tif"):
+        MapWriter(tmp_path / "new.tif", products.layers, grid, apart={"residual": tmp_path / "noise.png"})
+    with (
+        pytest.raises(KeyboardInterrupt),
+        MapWriter(target, products.layers, grid, overwrite=True, apart={"residual": tmp_path / "a/b.tif"}),
+    ):
+        raise KeyboardInterrupt
+    assert sorted(os.listdir(tmp_path)) == ["else", "map.tif"]
+
+
 def test_without_crs_and_on_rotated_grids(tmp_path: Path) -> None:
     write_map(tmp_path / "plain.tif", Grid(None, Affine.identity(), 3, 5))
     with rasterio.open(tmp_path / "plain.tif") as written:
@@ -133,6 +162,8 @@ def test_a_map_that_is_larger_than_the_disk_is_refused(tmp_path: Path, monkeypat
     usage(0, 0)
     check_room(target, PRODUCTS.layers, grid)
     assert asked == [tmp_path] * 3
+    usage(2**60, needed - 4 * 1024 * 2048)
+    check_room(target, PRODUCTS.layers, grid, apart={"confidence": tmp_path / "other.tif"})
 
 
 def test_interrupted_while_room_is_made_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
