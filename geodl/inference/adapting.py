@@ -1,4 +1,4 @@
-"""Networks whose input a scene does not hold, but can be made of it: its brightness, and how noisy it is."""
+"""Networks whose input a scene does not hold, but can be made of it: its brightness, how noisy it is, another unit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import numpy as np
 
 from geodl.contract import Band, Contract, Dim
 from geodl.data.luma import LUMA, Colours, find_colours
+from geodl.data.radar import radar_unit
 from geodl.data.source import Source
 from geodl.errors import OptionError
 from geodl.inference.converted import Call
 from geodl.inference.noiselevel import noise_of_scene
+from geodl.inference.radar import HALF_LOOK, PARTS, in_unit, of_parts
+from geodl.physics.speckle import Unit
 
 __all__ = ("NOISE_LEVEL", "Adapted", "adapt", "without_noise_level")
 
@@ -40,6 +43,10 @@ class Adapted:
     """Bands of which its `luma` is made; None: the scene has its bands."""
     noise_level: float | None = None
     """What was told of the noise."""
+    units: tuple[Unit, Unit] | None = None
+    """What a radar scene holds and what the network works in, where these differ."""
+    of_parts: bool = False
+    """Whether the scene is complex data, both parts of which go through the network."""
 
     @property
     def extra_bytes(self) -> int:
@@ -63,6 +70,10 @@ class Adapted:
             OptionError: the noise cannot be told from the scene.
             SourceUnreadable: the file is damaged.
         """
+        if self.units is not None:
+            return in_unit(network, scene=self.units[0], own=self.units[1])
+        if self.of_parts:
+            return of_parts(network)
         if self._is_told:
             network = partial(_tell, network, self._level(source))
         if self.colours is not None:
@@ -74,6 +85,8 @@ class Adapted:
     @property
     def _is_told(self) -> bool:
         """Whether the network is told of the noise by a number."""
+        if self.of_parts:
+            return False
         seen = 1 if self.colours is not None else len(self.contract.input.bands)
         return seen < len(self.network.input.bands)
 
@@ -96,6 +109,8 @@ def adapt(contract: Contract, source: Source, *, noise_level: float | None = Non
     """Finds out how a network is given a scene.
 
     A last band `noise_level` that the scene does not have holds one number everywhere: `noise_level`, else an estimate.
+    Radar bands that state intensity, amplitude or dB are converted to what the network states, and its answer back. A
+    network of half a look (MERLIN) is given both parts of a scene with bands real and imaginary, or of two without names.
     A single band `luma` that it does not have is the brightness Y (ITU-R BT.601) of its colours; where the network gives
     `luma` too, the scene's Cb and Cr are enlarged bicubically to its size, and red, green and blue are given back.
 
@@ -111,6 +126,11 @@ def adapt(contract: Contract, source: Source, *, noise_level: float | None = Non
         UnitMismatch: they are not 0 to 255.
     """
     own = {band.name.casefold() for band in source.bands}
+    if [band.name for band in contract.input.bands] == [HALF_LOOK] and len(own) == len(PARTS):
+        return Adapted(_with_bands(contract, tuple(Band(name) for name in _parts_of(source))), contract, of_parts=True)
+    stated, wanted = radar_unit(source.bands), radar_unit(contract.input.bands)
+    if stated is not None and wanted is not None and stated != wanted:
+        return Adapted(_in_unit(contract, stated), contract, units=(stated, wanted))
     adapted = contract
     if not _is_told(contract):
         if noise_level is not None:
@@ -131,6 +151,21 @@ def without_noise_level(contract: Contract) -> Contract:
 
 def _is_told(contract: Contract) -> bool:
     return len(contract.input.bands) > 1 and contract.input.bands[-1].name == NOISE_LEVEL
+
+
+def _parts_of(source: Source) -> tuple[str, ...]:
+    """Names of the real and of the imaginary band of a scene, in this order; its two bands where they are not called so."""
+    own = {band.name.casefold(): band.name for band in source.bands}
+    return tuple(own[name] for name in PARTS) if own.keys() == set(PARTS) else tuple(own.values())
+
+
+def _in_unit(contract: Contract, unit: Unit) -> Contract:
+    """What a network for radar is together with the conversion of a scene in this unit, and back."""
+    output = dataclasses.replace(
+        contract.output, bands=tuple(dataclasses.replace(band, unit=unit) for band in contract.output.bands)
+    )
+    bands = tuple(dataclasses.replace(band, unit=unit) for band in contract.input.bands)
+    return _with_bands(dataclasses.replace(contract, output=output), bands)
 
 
 def _with_bands(contract: Contract, bands: tuple[Band, ...]) -> Contract:

@@ -10,38 +10,65 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geodl.models.blocks import (
+    from geodl.models.receptive import receptive_margin, total_stride
+    from geodl.models.residual import DnCNN, FFDNet, ResidualUNet
+    from geodl.models.resizing import (
+        BicubicUpsampling,
         BilinearUpsampling,
         CropLike,
-        Normalisation,
         PadToMultiple,
         PixelShuffle,
         PixelUnshuffle,
     )
-    from geodl.models.receptive import receptive_margin, total_stride
+    from geodl.models.scaling import Denormalisation, ExpIntensity, LogIntensity, Normalisation, SelectBands
+    from geodl.models.superres import EDSR, RCAN, SRCNN, VDSR, GuidedSR
     from geodl.models.unet import UNet
 
+_MODULES = {
+    "receptive": ("receptive_margin", "total_stride"),
+    "residual": ("DnCNN", "FFDNet", "ResidualUNet"),
+    "resizing": (
+        *("BicubicUpsampling", "BilinearUpsampling", "CropLike"),
+        *("PadToMultiple", "PixelShuffle", "PixelUnshuffle"),
+    ),
+    "scaling": ("Denormalisation", "ExpIntensity", "LogIntensity", "Normalisation", "SelectBands"),
+    "superres": ("EDSR", "RCAN", "SRCNN", "VDSR", "GuidedSR"),
+    "unet": ("UNet",),
+}
+"""Where the public names are defined."""
+
 __all__ = (
+    "EDSR",
+    "RCAN",
+    "SRCNN",
+    "VDSR",
+    "BicubicUpsampling",
     "BilinearUpsampling",
     "CropLike",
+    "Denormalisation",
+    "DnCNN",
+    "ExpIntensity",
+    "FFDNet",
+    "GuidedSR",
+    "LogIntensity",
     "Normalisation",
     "PadToMultiple",
     "PixelShuffle",
     "PixelUnshuffle",
+    "ResidualUNet",
+    "SelectBands",
     "UNet",
     "receptive_margin",
     "total_stride",
 )
 
-_MODULES = {"receptive_margin": "receptive", "total_stride": "receptive", "UNet": "unet"}
-"""Where a public name is defined, if not in `blocks`."""
-
 
 def __getattr__(name: str) -> Any:
     """Imports what is asked for on first use: Keras takes seconds to load."""
-    if name not in __all__:
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'blocks')}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 

@@ -8,17 +8,10 @@ import keras
 from keras import layers
 
 from geodl.errors import OptionError
-from geodl.models.blocks import (
-    CropLike,
-    Norm,
-    Normalisation,
-    PadToMultiple,
-    PixelShuffle,
-    PixelUnshuffle,
-    attention_gate,
-    convolution_block,
-    residual_block,
-)
+from geodl.models.blocks import Norm, attention_gate, convolution_block, residual_block
+from geodl.models.options import check_counts, check_factor, check_norm, statistics
+from geodl.models.resizing import CropLike, PadToMultiple, PixelShuffle, PixelUnshuffle
+from geodl.models.scaling import Normalisation
 
 __all__ = ("UNet",)
 
@@ -70,14 +63,16 @@ def UNet(
         >>> network.predict(np.zeros((1, 300, 200, 4), "float32")).shape
         (1, 300, 200, 5)
     """
-    _check(channels=channels, classes=classes, width=width, depth=depth, norm=norm, dropout=dropout, stem=stem)
+    check_counts(channels=channels, classes=classes, width=width, depth=depth)
+    check_norm(norm)
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise OptionError("dropout", expected="a number from 0 to below 1", received=dropout)
+    check_factor("stem", stem, (1, 2, 4))
     block = residual_block if residual else convolution_block
     widths = [width * 2**level for level in range(depth + 1)]
 
     image = keras.Input((None, None, channels), dtype="float32", name="image")
-    x = Normalisation(
-        [0.0] * channels if mean is None else mean, [1.0] * channels if std is None else std, name="normalisation"
-    )(image)
+    x = Normalisation(*statistics(mean, std, channels), name="normalisation")(image)
     x = PadToMultiple(stem * 2**depth, name="pad")(x)
     if stem > 1:
         x = PixelUnshuffle(stem, name="unshuffle")(x)
@@ -105,16 +100,3 @@ def UNet(
         logits = PixelShuffle(stem, dtype="float32", name="shuffle")(logits)
     logits = CropLike(dtype="float32", name="crop")([logits, image])
     return keras.Model(image, logits, name=name)
-
-
-def _check(*, norm: object, dropout: float, stem: int, **counts: int) -> None:
-    """Raises OptionError for the first argument out of range."""
-    for option, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise OptionError(option, expected="a whole number of at least 1", received=count)
-    if norm not in ("batch", "group", None):
-        raise OptionError("norm", expected="'batch', 'group' or None", received=norm)
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise OptionError("dropout", expected="a number from 0 to below 1", received=dropout)
-    if stem not in (1, 2, 4):
-        raise OptionError("stem", expected="1, 2 or 4", received=stem)

@@ -23,14 +23,18 @@ from geodl.data.corruption import (
     TwoLooks,
 )
 from geodl.data.degraded import Degradation
-from geodl.data.luma import LumaSource
+from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import open_source
 from geodl.data.pairing import pair
+from geodl.data.radar import RadarSource, radar_unit
 from geodl.data.samples import Samples
 from geodl.data.source import Source
 from geodl.data.stacked import StackedSource
 from geodl.data.statistics import sample_statistics
 from geodl.errors import RecipeError
+from geodl.inference.adapting import NOISE_LEVEL, without_noise_level
+from geodl.inference.fitting import fit_source
+from geodl.inference.radar import HALF_LOOK
 from geodl.metrics.despeckling import DespecklingMetrics
 from geodl.metrics.restoration import RestorationMetrics
 from geodl.metrics.speckle import homogeneous_areas
@@ -38,7 +42,7 @@ from geodl.models import DnCNN, FFDNet, ResidualUNet
 from geodl.physics.speckle import Unit, log_bias, to_intensity
 from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.pipelines.networks import build_network
-from geodl.pipelines.restoration import LUMA, Restoration, as_output, axes, is_luma
+from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
 from geodl.pipelines.task import Parts, StreamingMetrics
 from geodl.recipe import DenoisingRecipe, Recipe, Scoring, as_range
@@ -49,11 +53,6 @@ from geodl.report.speckle import ratio_figure
 __all__ = ("PIPELINE", "Denoising")
 
 _NETWORKS: dict[str, Callable[..., keras.Model]] = {"dncnn": DnCNN, "ffdnet": FFDNet, "unet": ResidualUNet}
-_LEVEL = "noise_level"
-"""Band that tells a network the standard deviation of the noise; see `geodl.models.FFDNet`."""
-_UNITS: dict[str, Unit] = {"intensity": "intensity", "amplitude": "amplitude", "db": "dB"}
-_PART = "half_look"
-"""Band of a network that works on the real or the imaginary part of single-look complex data, squared and doubled."""
 
 
 class Denoising(Restoration):
@@ -102,27 +101,38 @@ class Denoising(Restoration):
 
     def open_fitting(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
         """Opens scenes as a trained network's contract asks; see `Restoration.open_fitting`."""
-        data, eaten = self.recipe.data, contract.input
-        bands = tuple(band for band in eaten.bands if band.name != _LEVEL)
-        if [band.name for band in bands] == [LUMA]:
-            return [LumaSource(open_source(spec, name=name)) for name, spec in found]
-        if [band.name for band in bands] == [_PART]:
+        data, plain = self.recipe.data, without_noise_level(contract)
+        wanted = radar_unit(plain.input.bands)
+        if [band.name for band in plain.input.bands] == [LUMA]:
+            return [fit_source(LumaSource(open_source(spec, name=name)), plain) for name, spec in found]
+        if [band.name for band in plain.input.bands] == [HALF_LOOK]:
             return open_scenes(found, data)
-        plain = replace(contract, input=replace(eaten, bands=bands))
-        if self.recipe.noise.learn != "noise2noise":
-            return open_fitting(found, plain, data)
-        first = open_fitting([(name, spec) for name, (spec, _) in found], plain, data)
-        return [_with_target(source, target) for source, (_, (_, target)) in zip(first, found, strict=True)]
+        if self.recipe.noise.learn == "noise2noise":
+            first = self._fitting([(name, spec) for name, (spec, _) in found], plain, wanted)
+            return [_with_target(source, target, wanted) for source, (_, (_, target)) in zip(first, found, strict=True)]
+        return self._fitting(found, plain, wanted)
+
+    def _fitting(self, found: Sequence[tuple[str, Any]], contract: Contract, wanted: Unit | None) -> list[Source]:
+        """Opens scenes with the bands of a network; those of radar in its unit."""
+        data = self.recipe.data
+        if wanted is None:
+            return open_fitting(found, contract, data)
+        bands = tuple(replace(band, unit="") for band in contract.input.bands)
+        any_unit = replace(contract, input=replace(contract.input, bands=bands))
+        sources = open_fitting(found, any_unit, data)
+        asked = self.recipe.noise.unit
+        held = [radar_unit(source.bands) or (wanted if asked == "auto" else asked) for source in sources]
+        return [
+            source if unit == wanted else RadarSource(source, unit=unit, wanted=wanted)
+            for source, unit in zip(sources, held, strict=True)
+        ]
 
     def look_at(self, sources: Sequence[Source]) -> None:
         """Finds out whether scenes are of radar, and in what unit."""
         super().look_at(sources)
         noise = self.recipe.noise
-        stated = {_UNITS.get(band.unit.casefold()) for source in sources for band in source.bands}
-        if noise.unit != "auto":
-            self._unit = noise.unit
-        elif len(stated) == 1:
-            self._unit = stated.pop()
+        stated = radar_unit(band for source in sources for band in source.bands)
+        self._unit = noise.unit if stated is None and noise.unit != "auto" else stated
         if noise.learn == "merlin":
             counts = {len(source.bands) for source in sources}
             if counts != {2}:
@@ -169,14 +179,15 @@ class Denoising(Restoration):
         if self.recipe.noise.learn == "noise2noise":
             bands = bands[: len(bands) // 2]
         if self.recipe.noise.learn == "merlin":
-            bands = (Band(_PART),)
+            bands = (Band(HALF_LOOK),)
         if self._unit is not None:
             bands = tuple(replace(band, unit=self._unit) for band in bands)
-        told = (Band(_LEVEL, unit=bands[0].unit),) if self.recipe.network.name == "ffdnet" else ()
+        told = (Band(NOISE_LEVEL, unit=bands[0].unit),) if self.recipe.network.name == "ffdnet" else ()
         eaten = ModelInput(
             (*axes(source.grid, source.grid.resolution), Dim("band", size=len(bands) + len(told))), (*bands, *told)
         )
-        return eaten, ModelOutput("bands", bands=as_output(bands), nodata=float("nan"))
+        given = as_output(bands) if self.recipe.noise.learn != "merlin" else (Band("intensity", unit="intensity"),)
+        return eaten, ModelOutput("bands", bands=given, nodata=float("nan"))
 
     def measure(self, train: Samples) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Measures what the network sees: of speckled scenes the logarithm of the intensity, without its bias."""
@@ -315,12 +326,15 @@ def _as_it_is(
     return values, values, weight
 
 
-def _with_target(source: Source, target: str) -> Source:
-    """Puts the bands of a second look behind those of the first."""
+def _with_target(source: Source, target: str, wanted: Unit | None = None) -> Source:
+    """Puts the bands of a second look behind those of the first, in the unit of a network if one is wanted."""
     second = open_source(target, name=source.name)
     names = [band.name for band in source.bands]
     if len(second.bands) != len(names):
         second = second.select(tuple(names))
+    unit = radar_unit(second.bands)
+    if wanted is not None and unit not in (None, wanted):
+        second = RadarSource(second, unit=unit, wanted=wanted)
     return StackedSource([source, second.rename([f"{name}.2" for name in names])])
 
 

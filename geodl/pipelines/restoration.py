@@ -15,6 +15,7 @@ from geodl.contract import Band, Contract, Dim, ModelInput, ModelOutput
 from geodl.data.augment import Augmentation
 from geodl.data.cache import cached
 from geodl.data.degraded import Degradation, DegradedSamples
+from geodl.data.luma import LUMA
 from geodl.data.opening import find_scenes
 from geodl.data.samples import Samples, Sampling, Scene, SceneSamples
 from geodl.data.source import Grid, Source
@@ -35,11 +36,7 @@ from geodl.pipelines.splitting import (
 from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.recipe.restoration import Scoring
 
-__all__ = ("LUMA", "Restoration", "as_output", "axes", "is_luma")
-
-LUMA = "luma"
-"""Band of a network that works on the brightness of images (ITU-R BT.601, 16–235), whose colours are left as they are."""
-
+__all__ = ("Restoration", "as_output", "axes", "is_luma")
 
 _SHOWN = 3
 """Held-out samples drawn in the report."""

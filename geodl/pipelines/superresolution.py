@@ -17,18 +17,19 @@ from geodl.contract import Contract, Dim, ModelInput, ModelOutput
 from geodl.data.augment import Augmentation
 from geodl.data.degraded import Degradation
 from geodl.data.downsampling import Downsampling, GuidedDownsampling
-from geodl.data.luma import LumaSource
+from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import open_source
 from geodl.data.samples import Samples, Scene
 from geodl.data.source import Source
 from geodl.data.stacked import FoldedSource
 from geodl.errors import BandMismatch, RecipeError
+from geodl.inference.fitting import fit_source
 from geodl.metrics.restoration import RestorationMetrics
 from geodl.models import EDSR, RCAN, SRCNN, VDSR, GuidedSR
 from geodl.physics.sensor import Blur, degrade, enlarge
 from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.pipelines.networks import build_network
-from geodl.pipelines.restoration import LUMA, Restoration, as_output, axes, is_luma
+from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
 from geodl.pipelines.task import Parts
 from geodl.recipe import Recipe, Scoring, SuperresolutionRecipe
@@ -102,7 +103,7 @@ class Superresolution(Restoration):
             self._guide = tuple(name for name in names if name not in self._sharpened)
             return [self._folded(name, spec) for name, spec in found]
         if names == [LUMA]:
-            return [LumaSource(open_source(spec, name=name)) for name, spec in found]
+            return [fit_source(LumaSource(open_source(spec, name=name)), contract) for name, spec in found]
         return open_fitting(found, contract, self.recipe.data)
 
     def _name_bands(self, first: tuple[str, Any]) -> None:

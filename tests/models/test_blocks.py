@@ -5,103 +5,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from geodl.errors import OptionError
-from geodl.models.blocks import (
-    BilinearUpsampling,
-    CropLike,
-    Normalisation,
-    PadToMultiple,
-    PixelShuffle,
-    PixelUnshuffle,
-    attention_gate,
-    convolution_block,
-    residual_block,
-)
+from geodl.models.blocks import attention_gate, convolution_block, identity_block, residual_block, residual_head
 
 
 def arrays(x: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(x)
-
-
-def test_normalisation_centres_scales_and_fills() -> None:
-    layer = Normalisation(mean=[10.0, -3.0], std=[2.0, 0.5])
-    x = np.array([[14.0, -3.0], [np.nan, -2.0], [np.inf, -np.inf]], "float32")
-    np.testing.assert_allclose(arrays(layer(x)), [[2, 0], [0, 2], [0, 0]])
-
-
-@pytest.mark.parametrize(
-    ("mean", "std", "message"),
-    [
-        ([0.0], [0.0], "std: expected finite numbers greater than 0"),
-        ([0.0], [np.nan], "std: expected finite"),
-        ([np.inf], [1.0], "mean: expected 1 finite"),
-        ([0.0, 1.0], [1.0], "mean: expected 1 finite numbers, as many as std has"),
-    ],
-)
-def test_normalisation_refuses_what_is_no_statistic(mean: list[float], std: list[float], message: str) -> None:
-    with pytest.raises(OptionError, match=message):
-        Normalisation(mean, std)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 8))
-def test_pad_then_crop(height: int, width: int, multiple: int) -> None:
-    x = np.random.default_rng(0).normal(size=(2, height, width, 1)).astype("float32")
-    padded = arrays(PadToMultiple(multiple)(x))
-    rows, columns = padded.shape[1:3]
-    assert rows % multiple == columns % multiple == 0
-    assert 0 <= rows - height < multiple and 0 <= columns - width < multiple
-    assert not padded[:, height:].any() and not padded[:, :, width:].any()
-    assert PadToMultiple(multiple).compute_output_shape(x.shape) == padded.shape
-    np.testing.assert_array_equal(arrays(CropLike()([padded, x])), x)
-
-
-def test_shapes_are_known_where_the_input_is() -> None:
-    image = keras.Input((None, 10, 3))
-    x = PadToMultiple(4)(image)
-    assert x.shape == (None, None, 12, 3)
-    assert PixelUnshuffle(2)(x).shape == (None, None, 6, 12)
-    assert PixelShuffle(2)(PixelUnshuffle(2)(x)).shape == x.shape
-    assert CropLike()([x, image]).shape == image.shape
-
-
-@pytest.mark.parametrize("factor", [1, 2, 3])
-def test_unshuffle_folds_squares(factor: int) -> None:
-    x = np.arange(2 * 6 * 12 * 2, dtype="float32").reshape(2, 6, 12, 2)
-    folded = arrays(PixelUnshuffle(factor)(x))
-    for row in range(factor):
-        for column in range(factor):
-            first = (row * factor + column) * 2
-            square = folded[..., first : first + 2]
-            np.testing.assert_array_equal(square, x[:, row::factor, column::factor])
-    np.testing.assert_array_equal(arrays(PixelShuffle(factor)(folded)), x)
-
-
-@pytest.mark.parametrize("factor", [2, 3])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 4)])
-def test_bilinear_upsampling_is_that_of_keras(factor: int, shape: tuple[int, int]) -> None:
-    x = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype("float32")
-    expected = keras.layers.UpSampling2D(factor, interpolation="bilinear")(x)
-    layer = BilinearUpsampling(factor)
-    np.testing.assert_allclose(arrays(layer(x)), arrays(expected), atol=1e-6)
-    assert layer.compute_output_shape(x.shape) == tuple(expected.shape)
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        *(Normalisation([1.0], [2.0]), PadToMultiple(8), CropLike()),
-        *(PixelUnshuffle(2), PixelShuffle(2), BilinearUpsampling(2)),
-    ],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_layers_are_rebuilt_from_their_config(layer: keras.layers.Layer) -> None:
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert type(again) is type(layer)
-    assert again.get_config() == layer.get_config()
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", None])
@@ -123,6 +32,40 @@ def test_residual_block_adds_its_input() -> None:
     network.set_weights([np.zeros_like(w) for w in network.get_weights()])
     x = np.random.default_rng(0).normal(size=(1, 5, 5, 3)).astype("float32")
     np.testing.assert_allclose(arrays(network(x)), np.maximum(x, 0))
+
+
+def test_identity_block_adds_a_scaled_residual_and_stops() -> None:
+    image = keras.Input((4, 4, 2))
+    network = keras.Model(image, identity_block(image, scaling=0.5, name="block"))
+    first, first_bias, second, second_bias = network.get_weights()
+    first[:], second[:] = 0, 0
+    first[1, 1], first_bias[:] = [[1, 0], [0, -1]], [0, 2]
+    second[1, 1], second_bias[:] = [[3, 0], [0, 1]], [-1, 0]
+    network.set_weights([first, first_bias, second, second_bias])
+    x = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype("float32")
+    residual = np.maximum(x * [1, -1] + [0, 2], 0) * [3, 1] + [-1, 0]
+    np.testing.assert_allclose(arrays(network(x)), x + 0.5 * residual, atol=1e-6)
+
+
+def test_channel_attention_weighs_by_the_mean_of_the_image() -> None:
+    image = keras.Input((4, 5, 3))
+    plain = keras.Model(image, identity_block(image, name="block"))
+    network = keras.Model(image, identity_block(image, attention=2, name="block"))
+    rng = np.random.default_rng(0)
+    squeeze, excite = rng.normal(size=(3, 2)), rng.normal(size=(2, 3))
+    network.set_weights([*plain.get_weights(), squeeze[None, None], np.ones(2), excite[None, None], np.zeros(3)])
+    x = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    residual = arrays(plain(x)) - x
+    joint = np.maximum(residual.mean(axis=(1, 2)) @ squeeze + 1, 0) @ excite
+    expected = x + residual / (1 + np.exp(-joint))[:, None, None]
+    np.testing.assert_allclose(arrays(network(x)), expected, atol=1e-5)
+
+
+def test_head_starts_at_zero() -> None:
+    image = keras.Input((None, None, 2))
+    network = keras.Model(image, residual_head(image, 3, kernel=5))
+    assert network.get_layer("head").kernel.shape == (5, 5, 2, 3)
+    assert not arrays(network(np.ones((1, 4, 4, 2), "float32"))).any()
 
 
 def test_attention_gate_is_the_papers() -> None:

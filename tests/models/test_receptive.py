@@ -9,8 +9,15 @@ import pytest
 from keras import layers as L
 
 from geodl.errors import OptionError
-from geodl.models import UNet, receptive_margin, total_stride
-from geodl.models.blocks import BilinearUpsampling, CropLike, PadToMultiple, PixelShuffle, PixelUnshuffle
+from geodl.models import EDSR, SRCNN, DnCNN, FFDNet, GuidedSR, ResidualUNet, UNet, receptive_margin, total_stride
+from geodl.models.resizing import (
+    BicubicUpsampling,
+    BilinearUpsampling,
+    CropLike,
+    PadToMultiple,
+    PixelShuffle,
+    PixelUnshuffle,
+)
 
 
 def chain(*stack: Any) -> keras.Model:
@@ -38,11 +45,12 @@ def reach(network: keras.Model, margin: int, stride: int) -> int:
     for phase in range(stride):
         changed[phase, middle + phase, middle + phase] = 1e9
     difference = np.abs(network.predict_on_batch(changed) - network.predict_on_batch(x)).max(axis=-1) > 1e-5
+    finer = difference.shape[1] // size
     farthest = 0
     for phase in range(stride):
         for axis in (0, 1):
             (rows,) = np.nonzero(difference[phase].any(axis=axis))
-            farthest = max(farthest, int(abs(rows - (middle + phase)).max(initial=0)))
+            farthest = max(farthest, int(abs(rows // finer - (middle + phase)).max(initial=0)))
     return farthest
 
 
@@ -71,6 +79,8 @@ STACKS: dict[str, Callable[[], keras.Model]] = {
     "bilinear of odd factor": lambda: chain(
         L.AveragePooling2D(3), BilinearUpsampling(3), L.Conv2D(1, 2, padding="same")
     ),
+    "bicubic": lambda: chain(L.AveragePooling2D(2), BicubicUpsampling(2)),
+    "bicubic of odd factor": lambda: chain(BicubicUpsampling(3)),
     "folded": lambda: chain(PixelUnshuffle(2), L.Conv2D(4, 3, padding="same"), PixelShuffle(2)),
     "unequal axes": lambda: chain(
         L.MaxPooling2D((2, 3)),
@@ -81,6 +91,12 @@ STACKS: dict[str, Callable[[], keras.Model]] = {
     "unet": lambda: UNet(1, 2, width=2, depth=2),
     "unet with gates": lambda: UNet(1, 1, width=2, depth=1, attention=True, residual=True, norm=None),
     "unet on folded pixels": lambda: UNet(1, 2, width=2, depth=1, stem=2),
+    "dncnn": lambda: DnCNN(1, depth=3, width=2),
+    "residual unet": lambda: ResidualUNet(1, width=2, depth=1, blocks=1),
+    "ffdnet": lambda: FFDNet(1, depth=2, width=2),
+    "srcnn": lambda: SRCNN(1, scale=2, width=2),
+    "edsr": lambda: EDSR(1, scale=4, width=2, blocks=1),
+    "guided": lambda: GuidedSR(1, 1, width=2, blocks=1),
 }
 
 
