@@ -37,6 +37,7 @@ bench: $(PEERS)
 	$(PEER)/python benchmarks/predict.py
 	$(PEER)/python benchmarks/training.py torch
 	$(PEER)/python benchmarks/training.py input
+	$(PEER)/python benchmarks/denoising.py
 	$(PEER)/python benchmarks/memory.py
 	$(PEER)/python benchmarks/table.py
 

@@ -155,10 +155,19 @@ class ResolutionMismatch(GeodlError):
 class GridMismatch(GeodlError):
     """Two rasters that must share one grid do not."""
 
-    def __init__(self, one: object, other: object, *, differs: str, expected: object, received: object) -> None:
+    def __init__(
+        self,
+        one: object,
+        other: object,
+        *,
+        differs: str,
+        expected: object,
+        received: object,
+        advice: str = "Set data.resample (--resample) to bilinear or another method to bring them onto one grid, or "
+        "choose others.",
+    ) -> None:
         super().__init__(
-            f"{other} is not on the grid of {one}: the {differs} differs. Expected {expected}. Received: {received}. "
-            "Set data.resample (--resample) to bilinear or another method to bring them onto one grid, or choose others."
+            f"{other} is not on the grid of {one}: the {differs} differs. Expected {expected}. Received: {received}. {advice}"
         )
 
 

@@ -14,14 +14,19 @@ __all__ = ("demo",)
 
 
 def demo(
-    name: Annotated[str, typer.Argument(metavar="[PIPELINE]", help="Pipeline to show.")] = "segmentation",
+    name: Annotated[
+        str, typer.Argument(metavar="[PIPELINE]", help="segmentation, denoising or superresolution.")
+    ] = "segmentation",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")
     ] = Path("geodl-demo"),
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train on simulated scenes, map a larger one never seen, and draw both: the whole walk in a few minutes."""
+    """Train on embedded scenes, map one never seen, score it, and draw it: the whole walk in a few minutes.
+
+    segmentation: land cover of simulated scenes. denoising: an elevation model. superresolution: photographs.
+    """
     from geodl._quiet import load_backend
 
     load_backend()

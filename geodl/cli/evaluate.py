@@ -24,7 +24,8 @@ def evaluate(
 ) -> None:
     """Score a trained network: on its own held-out part, or on all data given with --set.
 
-    --set data.split=test (or validation, train) scores one part only.
+    --set data.split=test (or validation, train) scores one part only. Denoising and super-resolution take clean, or fine,
+    images and degrade them as the recipe says.
     """
     changes = overrides(settings)
     from geodl._quiet import load_backend

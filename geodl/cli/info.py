@@ -45,7 +45,7 @@ def info(
         from geodl.data.opening import find_scenes
 
         for name, spec in find_scenes(scenes[0] if len(scenes) == 1 else scenes, stack=stack):
-            _print_scene(to, name, spec)
+            _print_scene(to, name, spec, contract)
             if contract is not None:
                 fits &= _print_fit(to, spec, contract, any_resolution=any_resolution)
     if not fits:
@@ -69,7 +69,7 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
     output = contract.output
     rows = [("pipeline", contract.pipeline), ("geodl", contract.geodl_version or "–"), ("output", output.kind)]
     if output.scale != 1:
-        rows.append(("scale", f"{output.scale} output pixels per input pixel"))
+        rows.append(("scale", f"pixels {output.scale} × as fine, along y and x"))
     print_table(to, name, ("property", "value"), rows, heading=False)
     dims = [dim for dim in contract.input.dims if dim.name not in ("band", "state")]
     print_table(
@@ -86,7 +86,7 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
         print_table(to, "Output bands", ("band", "unit"), [(b.name, b.unit or "–") for b in output.bands])
 
 
-def _print_scene(to: Console, name: str, spec: Any) -> None:
+def _print_scene(to: Console, name: str, spec: Any, contract: Contract | None) -> None:
     from geodl.data.opening import needs_bands, open_source
     from geodl.data.raster import RasterSource
     from geodl.data.resample import Resample
@@ -105,7 +105,7 @@ def _print_scene(to: Console, name: str, spec: Any) -> None:
         ),
         ("extent", ", ".join(f"{edge:.10g}" for edge in grid.footprint().bounds)),
         *_times(source),
-        ("map of it", f"{_bytes(grid.width * grid.height)} of classes before compression"),
+        ("map of it", _map_size(grid.width * grid.height, contract)),
     ]
     print_table(to, _title(source, spec), ("property", "value"), rows, heading=False)
     shown = [_band(band) for band in source.bands[:_BANDS]]
@@ -115,17 +115,24 @@ def _print_scene(to: Console, name: str, spec: Any) -> None:
 
 
 def _print_fit(to: Console, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
-    from geodl.data.opening import needs_bands, open_source
-    from geodl.inference.fitting import fit_source
+    from geodl.inference.options import Options
+    from geodl.inference.request import open_adapted
 
     try:
-        wanted = [band.name for band in contract.input.bands] if needs_bands(spec) else None
-        fit_source(open_source(spec, bands=wanted), contract, any_resolution=any_resolution)
+        open_adapted(spec, contract, Options(any_resolution=any_resolution))
     except GeodlError as error:
         to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
         return False
     to.print("Fits.", markup=False)
     return True
+
+
+def _map_size(pixels: int, contract: Contract | None) -> str:
+    """How large the map of a scene is: classes of a byte, or bands of float32."""
+    if contract is None or not contract.output.bands:
+        return f"{_bytes(pixels)} of classes before compression"
+    output = contract.output
+    return f"{_bytes(4 * pixels * output.scale**2 * len(output.bands))} of values before compression"
 
 
 def _title(source: Source, spec: Any) -> str:

@@ -63,7 +63,7 @@ def print_table(
 
 
 def print_evaluation(to: Console, evaluation: Evaluation) -> None:
-    """Prints scores beside those of the baselines: one table of the whole, one by class (or threshold)."""
+    """Prints scores beside those of the baselines: one table of the whole, others by class, threshold or band."""
     baselines = {name: baseline.metrics for name, baseline in evaluation.baselines.items()}
     scores = {evaluation.pipeline: evaluation.metrics, **baselines}
     part = evaluation.protocol.get("part")
@@ -73,20 +73,42 @@ def print_evaluation(to: Console, evaluation: Evaluation) -> None:
     split = [name.partition("/")[::2] for name in evaluation.metrics if "/" in name]
     if split:
         kinds, members = (list(dict.fromkeys(names)) for names in zip(*split, strict=True))
-        columns = [(owner, kind) for kind in kinds[:1] for owner in baselines]
-        print_table(
-            to,
-            "By class",
-            ("class", *kinds, *(f"{kind} ({owner})" for owner, kind in columns)),
-            [
-                (
-                    member,
-                    *(evaluation.metrics.get(f"{kind}/{member}", math.nan) for kind in kinds),
-                    *(baselines[owner].get(f"{kind}/{member}", math.nan) for owner, kind in columns),
-                )
-                for member in members
-            ],
-        )
+        if "bands" in evaluation.details:
+            _print_bands(to, scores, kinds, members)
+        else:
+            _print_classes(to, scores, kinds, members)
+
+
+def _print_classes(
+    to: Console, scores: Mapping[str, Mapping[str, float]], kinds: Sequence[str], members: Sequence[str]
+) -> None:
+    """Prints a row per class: all kinds of scores of the network, and the first kind of the baselines."""
+    own, *baselines = scores
+    cells = [(own, kind) for kind in kinds] + [(owner, kind) for owner in baselines for kind in kinds[:1]]
+    columns = [kind if owner == own else f"{kind} ({owner})" for owner, kind in cells]
+    rows = [(member, *(scores[owner].get(f"{kind}/{member}", math.nan) for owner, kind in cells)) for member in members]
+    print_table(to, "By class", ("class", *columns), rows)
+
+
+def _print_bands(
+    to: Console, scores: Mapping[str, Mapping[str, float]], kinds: Sequence[str], bands: Sequence[str]
+) -> None:
+    """Prints a column per band, as kinds of scores and baselines are many: as many tables as 80 columns take."""
+    own, *baselines = scores
+    cells = [(own, kind) for kind in kinds]
+    cells[1:1] = [(owner, kind) for owner in baselines for kind in kinds[:1]]
+    names = [kind if owner == own else f"{kind} ({owner})" for owner, kind in cells]
+    values = {band: [number(scores[owner].get(f"{kind}/{band}", math.nan)) for owner, kind in cells] for band in bands}
+    widths = {band: 2 + max(map(len, (band, *column))) for band, column in values.items()}
+    room = 80 - 4 - max(map(len, ("metric", *names)))
+    tables: list[list[str]] = [[]]
+    for band in bands:
+        if tables[-1] and sum(widths[other] for other in tables[-1]) + widths[band] > room:
+            tables.append([])
+        tables[-1].append(band)
+    for shown in tables:
+        rows = [(name, *(values[band][row] for band in shown)) for row, name in enumerate(names)]
+        print_table(to, "By band" if shown is tables[0] else "By band, continued", ("metric", *shown), rows)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ class Speckle:
 
 @dataclass(frozen=True)
 class BlindSpot:
-    """Pixels to be told from their surroundings, where only noisy scenes exist (Krull et al. 2019, Noise2Void, 3.3).
+    """Pixels to be told from their surroundings, where only noisy scenes exist (Krull et al. 2019, Noise2Void).
 
     Some pixels are replaced by a neighbour, and only they count. It works for noise of mean zero that is independent
     from pixel to pixel, given the signal, and for signals that are not: what cannot be told from the surroundings is
@@ -109,18 +109,20 @@ class BlindSpot:
         """Gives the window with pixels replaced, and the window; only the replaced pixels count."""
         height, width = values.shape[:2]
         rows, columns = self._spots(height, width, rng)
-        side = 2 * self.radius + 1
-        # Any place of the square but its middle.
-        step = rng.integers(side**2 - 1, size=len(rows))
-        step += step >= side**2 // 2
-        from_rows = _inside(rows, step // side - self.radius, height)
-        from_columns = _inside(columns, step % side - self.radius, width)
+        if not weight[rows, columns].any() and weight.any():
+            # A sample whose spots all fell on nodata would teach nothing.
+            rows, columns = rng.choice(np.argwhere(weight > 0), 1).T
+        top, high = _reach(rows, self.radius, height)
+        left, wide = _reach(columns, self.radius, width)
+        # Any place of the square, as far as it lies in the window, but the pixel's own.
+        step = rng.integers(np.maximum(high * wide - 1, 1))
+        step += step >= (rows - top) * wide + columns - left
+        step = np.minimum(step, high * wide - 1)
         seen = values.copy()
-        seen[rows, columns] = values[from_rows, from_columns]
+        seen[rows, columns] = values[top + step // wide, left + step % wide]
         counted = np.zeros_like(weight)
         counted[rows, columns] = weight[rows, columns]
-        # A sample whose spots all fell on nodata would teach nothing: then all that is valid counts.
-        return (seen, values, counted) if counted.any() else (values, values, weight)
+        return seen, values, counted
 
     def _spots(self, height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One pixel in each cell of a grid: spread evenly, so that neighbours of a spot are seldom spots themselves."""
@@ -131,19 +133,18 @@ class BlindSpot:
         return rows[inside], columns[inside]
 
 
-def _inside(positions: np.ndarray, steps: np.ndarray, length: int) -> np.ndarray:
-    """Goes `steps` along an axis, the other way round where that would leave it; a single pixel stays."""
-    there = positions + steps
-    there = np.where((there < 0) | (there >= length), positions - steps, there)
-    return np.clip(there, 0, length - 1)
+def _reach(positions: np.ndarray, radius: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns, along one axis, where the surroundings of pixels begin and how long they are."""
+    first = np.maximum(positions - radius, 0)
+    return first, np.minimum(positions + radius, length - 1) - first + 1
 
 
 @dataclass(frozen=True)
 class TwoLooks:
-    """One noisy look, to be told from another at the same place (Lehtinen et al. 2018, Noise2Noise, section 2).
+    """One noisy look, to be told from another at the same place (Lehtinen et al. 2018, Noise2Noise).
 
     The noise of the two must be independent, and the scene the same: what has changed in between is blurred. With
-    clean second looks it is plain supervision, and `swap` must be off.
+    clean second looks it is plain supervision, and `swap` is off.
     """
 
     swap: bool
@@ -160,7 +161,7 @@ class TwoLooks:
 
 @dataclass(frozen=True)
 class RealAndImaginary:
-    """One part of single-look complex data, to be told from the other (Dalsasso et al. 2022, MERLIN, section III).
+    """One part of single-look complex data, to be told from the other (Dalsasso et al. 2022, MERLIN).
 
     Fully developed speckle has independent real and imaginary parts, each of half the intensity: twice the square of
     either is the intensity with the speckle of half a look. It needs data whose spectrum is centred, and whose sensor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from geodl.contract import Band
-from geodl.data.source import Source, Window, find_bands, one_time
+from geodl.data.source import Source, Window, are_nameless, find_bands, one_time
 from geodl.errors import BandMismatch, UnitMismatch
 
 __all__ = ("LUMA", "Colours", "LumaSource", "find_colours")
@@ -21,7 +20,6 @@ LUMA = "luma"
 """Name and unit of the band: Y of ITU-R BT.601, 16 (black) to 235 (white)."""
 
 _RGB = ("red", "green", "blue")
-_NAMELESS = re.compile(r"band_\d+")
 _UNITS = ("", "dn")
 """Of images whose values are 0 to 255."""
 _LOG = logging.getLogger("geodl")
@@ -90,7 +88,7 @@ def find_colours(where: object, bands: Sequence[Band]) -> Colours:
         found = tuple(bands)
     elif all(name in by_name for name in _RGB):
         found = tuple(by_name[name] for name in _RGB)
-    elif len(bands) == 3 and all(_NAMELESS.fullmatch(band.name) for band in bands):
+    elif len(bands) == 3 and are_nameless(band.name for band in bands):
         found = tuple(bands)
     else:
         expected = [f"{LUMA} (or red, green and blue, or one grey band, of 0 to 255, of which it is made)"]
@@ -158,7 +156,7 @@ def _check_range(where: str, band: Band) -> None:
         raise UnitMismatch(where, band=band.name, expected=expected, received=received)
     if band.dtype in ("uint16", "int8"):
         raise UnitMismatch(where, band=band.name, expected=expected, received=band.dtype)
-    if band.dtype.startswith("float"):
+    if band.dtype != "uint8":
         _warn(f"{where}: its values are {band.dtype}. They are taken as 0 (black) to 255 (white).")
 
 

@@ -51,6 +51,8 @@ class RadarSource(Source):
         with np.errstate(divide="ignore", invalid="ignore"):
             converted = from_intensity(to_intensity(values, unit), wanted).astype(np.float32)
         known = np.isfinite(converted) & valid
+        if unit != "dB":
+            known &= ~(values < 0)
         converted[~known] = np.nan
         return converted, known
 

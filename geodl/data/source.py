@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TypeVar, cast
@@ -25,6 +26,7 @@ __all__ = (
     "Grid",
     "Source",
     "Window",
+    "are_nameless",
     "decode",
     "find_bands",
     "finite_nodata",
@@ -34,6 +36,8 @@ __all__ = (
     "one_time",
     "time_span",
 )
+
+_NUMBERED = re.compile(r"band_\d+")
 
 
 @dataclass(frozen=True)
@@ -218,6 +222,11 @@ def name_bands(source: _AnySource, names: Sequence[str]) -> _AnySource:
     if nameless and len(set(names)) == len(own) and not set(names) <= set(own):
         return cast("_AnySource", source.rename(names))
     return cast("_AnySource", source.select(tuple(names)))
+
+
+def are_nameless(names: Iterable[str]) -> bool:
+    """Whether bands have no names of their own, but were numbered: `band_1`, …"""
+    return all(_NUMBERED.fullmatch(name) for name in names)
 
 
 def one_time(source: _AnySource) -> _AnySource:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
 import numpy as np
 
+from geodl.contract import Band
 from geodl.data.source import Source, Window, find_bands
 from geodl.errors import GridMismatch, OptionError
 
@@ -33,12 +35,12 @@ class StackedSource(Source):
                 what, expected, received = differs
                 raise GridMismatch(first.name, other.name, differs=what, expected=expected, received=received)
         self.name, self.grid = first.name, first.grid
-        bands = [band for source in sources for band in source.bands]
-        names = [band.name for band in bands]
-        self.bands = tuple(
-            replace(band, name=f"{band.name}.{names[:k].count(band.name) + 1}") if band.name in names[:k] else band
-            for k, band in enumerate(bands)
-        )
+        bands: dict[str, Band] = {}
+        for band in (band for source in sources for band in source.bands):
+            numbered = (f"{band.name}.{k}" for k in itertools.count(2))
+            name = next(name for name in itertools.chain([band.name], numbered) if name not in bands)
+            bands[name] = replace(band, name=name)
+        self.bands = tuple(bands.values())
         self._sources = tuple(sources)
         self._kept: list[int] | None = None
 
@@ -79,7 +81,12 @@ class FoldedSource(Source):
         if differs is not None:
             what, expected, received = differs
             raise GridMismatch(
-                f"{coarse.name} ({factor} times finer)", fine.name, differs=what, expected=expected, received=received
+                f"{_listed(coarse)}, {factor} times finer",
+                _listed(fine),
+                differs=what,
+                expected=expected,
+                received=received,
+                advice=f"Choose bands of which each coarse pixel is exactly {factor} × {factor} fine ones, or warp them first.",
             )
         self.name, self.grid, self._factor = coarse.name, coarse.grid, factor
         self._coarse, self._fine = coarse, fine
@@ -102,6 +109,10 @@ class FoldedSource(Source):
         if tuple(names) != tuple(band.name for band in self.bands):
             raise OptionError("bands", expected="all bands of a folded scene, in their order", received=names)
         return self
+
+
+def _listed(source: Source) -> str:
+    return f"{source.name} ({', '.join(band.name for band in source.bands)})"
 
 
 def _fold(fine: np.ndarray, factor: int) -> np.ndarray:

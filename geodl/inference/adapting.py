@@ -12,8 +12,8 @@ import numpy as np
 from geodl.contract import Band, Contract, Dim
 from geodl.data.luma import LUMA, Colours, find_colours
 from geodl.data.radar import radar_unit
-from geodl.data.source import Source
-from geodl.errors import OptionError
+from geodl.data.source import Source, are_nameless
+from geodl.errors import BandMismatch, OptionError
 from geodl.inference.converted import Call
 from geodl.inference.noiselevel import noise_of_scene
 from geodl.inference.radar import HALF_LOOK, PARTS, in_unit, of_parts
@@ -71,7 +71,7 @@ class Adapted:
             SourceUnreadable: the file is damaged.
         """
         if self.units is not None:
-            return in_unit(network, scene=self.units[0], own=self.units[1])
+            return in_unit(network, scene=self.units[0], own=self.units[1], back=_gives_own_unit(self.network))
         if self.of_parts:
             return of_parts(network)
         if self._is_told:
@@ -109,8 +109,9 @@ def adapt(contract: Contract, source: Source, *, noise_level: float | None = Non
     """Finds out how a network is given a scene.
 
     A last band `noise_level` that the scene does not have holds one number everywhere: `noise_level`, else an estimate.
-    Radar bands that state intensity, amplitude or dB are converted to what the network states, and its answer back. A
-    network of half a look (MERLIN) is given both parts of a scene with bands real and imaginary, or of two without names.
+    Radar bands that state intensity, amplitude or dB are converted to what the network states, and its answer back where
+    it is in that unit too. A network of half a look (MERLIN) is given both parts of a scene with bands real and imaginary,
+    or of two without names.
     A single band `luma` that it does not have is the brightness Y (ITU-R BT.601) of its colours; where the network gives
     `luma` too, the scene's Cb and Cr are enlarged bicubically to its size, and red, green and blue are given back.
 
@@ -122,13 +123,13 @@ def adapt(contract: Contract, source: Source, *, noise_level: float | None = Non
 
     Raises:
         OptionError: the network is not told of the noise, but `noise_level` is given.
-        BandMismatch: the network wants `luma`, and the scene has no colours.
+        BandMismatch: the network wants `luma`, and the scene has no colours; or half a look, and it has not the two parts.
         UnitMismatch: they are not 0 to 255.
     """
     own = {band.name.casefold() for band in source.bands}
-    if [band.name for band in contract.input.bands] == [HALF_LOOK] and len(own) == len(PARTS):
+    if [band.name for band in contract.input.bands] == [HALF_LOOK] and HALF_LOOK not in own:
         return Adapted(_with_bands(contract, tuple(Band(name) for name in _parts_of(source))), contract, of_parts=True)
-    stated, wanted = radar_unit(source.bands), radar_unit(contract.input.bands)
+    stated, wanted = radar_unit(_wanted(contract, source)), radar_unit(contract.input.bands)
     if stated is not None and wanted is not None and stated != wanted:
         return Adapted(_in_unit(contract, stated), contract, units=(stated, wanted))
     adapted = contract
@@ -154,18 +155,33 @@ def _is_told(contract: Contract) -> bool:
 
 
 def _parts_of(source: Source) -> tuple[str, ...]:
-    """Names of the real and of the imaginary band of a scene, in this order; its two bands where they are not called so."""
+    """Names of the real and of the imaginary band of a scene, in this order; its two bands where they have no names."""
     own = {band.name.casefold(): band.name for band in source.bands}
-    return tuple(own[name] for name in PARTS) if own.keys() == set(PARTS) else tuple(own.values())
+    if own.keys() >= set(PARTS):
+        return tuple(own[name] for name in PARTS)
+    if len(own) == len(PARTS) and are_nameless(own.values()):
+        return tuple(own.values())
+    raise BandMismatch(source.name, expected=PARTS, received=[band.name for band in source.bands])
+
+
+def _wanted(contract: Contract, source: Source) -> tuple[Band, ...]:
+    """The bands of a scene that a network is given: those of its names, else all."""
+    names = {band.name.casefold() for band in contract.input.bands}
+    return tuple(band for band in source.bands if band.name.casefold() in names) or source.bands
 
 
 def _in_unit(contract: Contract, unit: Unit) -> Contract:
     """What a network for radar is together with the conversion of a scene in this unit, and back."""
-    output = dataclasses.replace(
-        contract.output, bands=tuple(dataclasses.replace(band, unit=unit) for band in contract.output.bands)
-    )
+    output = contract.output
+    if _gives_own_unit(contract):
+        output = dataclasses.replace(output, bands=tuple(dataclasses.replace(band, unit=unit) for band in output.bands))
     bands = tuple(dataclasses.replace(band, unit=unit) for band in contract.input.bands)
     return _with_bands(dataclasses.replace(contract, output=output), bands)
+
+
+def _gives_own_unit(contract: Contract) -> bool:
+    """Whether a network for radar gives what it eats, and not classes or another quantity."""
+    return radar_unit(contract.output.bands) == radar_unit(contract.input.bands)
 
 
 def _with_bands(contract: Contract, bands: tuple[Band, ...]) -> Contract:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from geodl.contract import Contract
 from geodl.data.pixelsize import to_pixel_size
 from geodl.data.resample import Method
-from geodl.data.source import Source, one_time
+from geodl.data.source import Source, are_nameless, one_time
 from geodl.errors import BandMismatch, UnitMismatch
 
 __all__ = ("fit_source",)
-
-_NAMELESS = re.compile(r"band_\d+")
 
 
 def fit_source(
@@ -57,7 +53,6 @@ def _with_bands(source: Source, contract: Contract) -> Source:
     if len(folded) == len(own) and all(name.casefold() in folded for name in wanted):
         chosen = tuple(folded[name.casefold()] for name in wanted)
         return source.select(chosen)
-    nameless = any(all(_NAMELESS.fullmatch(name) for name in names) for names in (own, wanted))
-    if nameless and len(own) == len(wanted):
+    if (are_nameless(own) or are_nameless(wanted)) and len(own) == len(wanted):
         return source
     raise BandMismatch(source.name, expected=wanted, received=own)

@@ -29,7 +29,7 @@ def estimate_noise(image: np.ndarray) -> np.ndarray:
     """Estimates the standard deviation of white Gaussian noise from the finest details of an image.
 
     The median absolute diagonal wavelet coefficient (Daubechies, two vanishing moments) over that of unit noise (Donoho
-    and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage", section 4.2); like scikit-image's
+    and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage"); like scikit-image's
     `estimate_sigma`, but without PyWavelets, at every pixel, and with nodata left out. What the image itself shows of
     such details makes the estimate too high; noise that is correlated between pixels makes it too low.
 

@@ -18,9 +18,16 @@ PARTS = ("real", "imaginary")
 """Bands of a scene that is complex data."""
 
 
-def in_unit(network: Call, *, scene: Unit, own: Unit) -> Call:
-    """Wraps a network so that it eats and gives values in the unit of a scene instead of its own."""
-    return partial(_in_unit, network, scene, own)
+def in_unit(network: Call, *, scene: Unit, own: Unit, back: bool) -> Call:
+    """Wraps a network so that it eats values in the unit of a scene instead of its own.
+
+    Args:
+        network: eats values in its `own` unit.
+        scene: unit of what the result eats.
+        own: unit of the network.
+        back: whether what it gives is in its own unit too, and is converted to the scene's; not so of classes.
+    """
+    return partial(_in_unit, network, scene, own, back)
 
 
 def of_parts(network: Call) -> Call:
@@ -28,11 +35,12 @@ def of_parts(network: Call) -> Call:
     return partial(_of_parts, network)
 
 
-def _in_unit(network: Call, scene: Unit, own: Unit, inputs: np.ndarray) -> np.ndarray:
-    # What has no logarithm is nodata or the network's floor; either is what the network makes of it.
+def _in_unit(network: Call, scene: Unit, own: Unit, back: bool, inputs: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        output = network(from_intensity(to_intensity(inputs, scene), own).astype(np.float32))
-        return from_intensity(to_intensity(output, own), scene).astype(np.float32)
+        # Noise that was subtracted leaves negative values: no intensity, as a network in the scene's unit would take them.
+        possible = inputs if scene == "dB" else np.maximum(inputs, 0)
+        output = network(from_intensity(to_intensity(possible, scene), own).astype(np.float32))
+        return from_intensity(to_intensity(output, own), scene).astype(np.float32) if back else output
 
 
 def _of_parts(network: Call, inputs: np.ndarray) -> np.ndarray:

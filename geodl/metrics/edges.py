@@ -15,7 +15,7 @@ __all__ = ("edge_preservation", "edge_preservation_degree", "edge_preservation_i
 
 
 def edge_preservation_index(clean: np.ndarray, filtered: np.ndarray) -> float:
-    """Returns the EPI of Sattar et al. (1997, "Image enhancement based on a nonlinear multiscale method", section IV).
+    """Returns the EPI of Sattar et al. (1997, "Image enhancement based on a nonlinear multiscale method").
 
     That is the correlation of both images after a Laplacian. It needs the clean image: against a noisy one it tells how
     much of the noise is left.
@@ -36,7 +36,7 @@ def edge_preservation_index(clean: np.ndarray, filtered: np.ndarray) -> float:
 
 
 def edge_preservation_degree(noisy: np.ndarray, filtered: np.ndarray) -> float:
-    """Returns the EPD-ROA of Feng et al. (2011, "SAR image despeckling based on local homogeneous-region …", section V).
+    """Returns the EPD-ROA of Feng et al. (2011, "SAR image despeckling based on local homogeneous-region …").
 
     That is the sum of ratios of neighbouring pixels of the filtered image over that of the noisy one, down and across,
     averaged over both. It depends on the speckle that is left more than on edges: the true reflectivity of a one-look

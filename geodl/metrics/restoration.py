@@ -72,7 +72,7 @@ class RestorationMetrics:
       windows cut with 5 pixels of context or more give what the whole scene gives.
     - `rmse`, `bias`: root of the mean squared error, and mean error (prediction − truth), in units of the image.
     - `sre`: signal-to-reconstruction error, 10 log10(mean truth² / mean squared error), in dB (Lanaras et al. 2018,
-      "Super-resolution of Sentinel-2 images", section 4).
+      "Super-resolution of Sentinel-2 images").
     - `ergas`: 100 / ratio · √(mean over bands of (rmse / mean truth)²) (Wald 2000, "Quality of high resolution
       synthesised images: is there a simple criterion?").
     - `sam`: mean angle between true and predicted spectra, in degrees (Kruse et al. 1993), over pixels whose bands all
@@ -183,9 +183,9 @@ class RestorationMetrics:
                 self._count_consistency(sums, x[index], guess, counted)
             self._count(sums, truth[inside, inside], guess[inside, inside], counted[inside, inside])
             if x is not None and self.degrade is None and x.shape[1:3] == truth.shape[:2]:
-                noise = x[index][..., self.inputs] - truth
+                noise = np.subtract(x[index][..., self.inputs], truth, dtype=np.float64)
                 kept = (counted[..., None] & np.isfinite(noise))[inside, inside]
-                squares = np.square(noise[inside, inside], dtype=np.float64)
+                squares = np.square(noise[inside, inside])
                 sums.noise += squares.sum(axis=(0, 1), where=kept)
                 sums.seen += kept.sum(axis=(0, 1))
 
@@ -267,7 +267,7 @@ class RestorationMetrics:
         truth = np.where(known, truth, 0.0).astype(np.float64)
         guess = np.where(given, guess, 0.0).astype(np.float64)
         if self.quantise is not None:
-            guess = np.clip(np.rint(guess), *self.quantise)
+            truth, guess = np.rint(truth), np.clip(np.rint(guess), *self.quantise)
         difference = np.where(both, guess - truth, 0.0)
         low, high = (
             pick(truth, axis=(0, 1), where=kept, initial=start) for pick, start in ((np.min, np.inf), (np.max, -np.inf))

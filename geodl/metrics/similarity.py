@@ -43,7 +43,7 @@ def whole_windows(valid: np.ndarray) -> np.ndarray:
 
 
 def spectral_angles(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Returns the angles between spectra (Kruse et al. 1993, "The spectral image processing system", section 4).
+    """Returns the angles between spectra (Kruse et al. 1993, "The spectral image processing system").
 
     Args:
         truth: shape (n, bands), finite.

@@ -10,7 +10,15 @@ from keras import layers, ops
 
 from geodl.models.taps import NOTHING, POINTWISE, Gather, Interpolate, Scatter
 
-__all__ = ("BicubicUpsampling", "BilinearUpsampling", "CropLike", "PadToMultiple", "PixelShuffle", "PixelUnshuffle")
+__all__ = (
+    "BicubicUpsampling",
+    "BilinearUpsampling",
+    "CropLike",
+    "FillGaps",
+    "PadToMultiple",
+    "PixelShuffle",
+    "PixelUnshuffle",
+)
 
 _Shape = tuple[int | None, ...]
 
@@ -167,6 +175,41 @@ class BilinearUpsampling(_Upsampling):
         repeated = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
         before, after = repeated[:, :-2], repeated[:, 2:]
         return [(1 - abs(shift)) * x + abs(shift) * (before if shift < 0 else after) for shift in shifts]
+
+
+@keras.saving.register_keras_serializable(package="geodl")
+class FillGaps(layers.Layer):
+    """Fills gaps from what is around them: the mean of the valid pixels in a square, 0 where there are none.
+
+    Inputs are a normalised image and the image itself, whose gaps are not finite. Interpolation, unlike a convolution
+    with weights, hands what stands in a gap to the valid pixels beside it; the training mean would be a fringe there.
+
+    Args:
+        radius: of the square, in pixels.
+    """
+
+    def __init__(self, radius: int = 2, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.radius = radius
+        self.receptive = Gather(kernel=2 * radius + 1, before=radius)
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Fills the gaps of `inputs[0]`, which are 0, where `inputs[1]` is not finite."""
+        image, physical = inputs
+        known = ops.cast(ops.isfinite(physical), image.dtype)
+        total, share = (
+            ops.average_pool(values, 2 * self.radius + 1, strides=1, padding="same")
+            for values in (image * known, known)
+        )
+        return ops.where(known > 0, image, total / ops.maximum(share, 1e-6))
+
+    def compute_output_shape(self, input_shape: Sequence[_Shape]) -> _Shape:
+        """The image's."""
+        return input_shape[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "radius": self.radius}
 
 
 @keras.saving.register_keras_serializable(package="geodl")

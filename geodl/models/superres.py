@@ -1,7 +1,8 @@
 """Networks that give images more pixels: each adds to a bicubic enlargement what it finds missing.
 
-All take and give physical units, and fill pixels that are not finite with the training mean, so that none spreads. An
-untrained network enlarges bicubically, as `geodl.physics.sensor.enlarge` does.
+All take and give physical units. Pixels that are not finite are filled from their valid neighbours before anything is
+interpolated, so that neither they nor the training mean reach valid pixels. An untrained network enlarges bicubically, as
+`geodl.physics.sensor.enlarge` does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from keras import layers
 
 from geodl.models.blocks import convolution_block, identity_block, residual_head
 from geodl.models.options import check_counts, check_factor, check_scaling, statistics
-from geodl.models.resizing import BicubicUpsampling, PixelShuffle
+from geodl.models.resizing import BicubicUpsampling, FillGaps, PixelShuffle
 from geodl.models.scaling import Denormalisation, Normalisation, SelectBands
 
 __all__ = ("EDSR", "RCAN", "SRCNN", "VDSR", "GuidedSR")
@@ -218,7 +219,7 @@ def GuidedSR(
     std: Sequence[float] | None = None,
     name: str = "guided_sr",
 ) -> keras.Model:
-    """Sharpens coarse bands by what finer bands of the same scene show (Lanaras et al. 2018, DSen2, figure 3).
+    """Sharpens coarse bands by what finer bands of the same scene show (Lanaras et al. 2018, DSen2).
 
     Args:
         guide: number of fine bands.
@@ -270,6 +271,7 @@ def _enlarger(
     means, stds = statistics(mean, std, channels)
     image = keras.Input((None, None, channels), dtype="float32", name="image")
     scaled = Normalisation(means, stds, name="normalisation")(image)
+    scaled = FillGaps(name="fill")([scaled, image])
     # The weights of the interpolation sum to 1: normalised values may be enlarged instead of physical ones.
     enlarged = BicubicUpsampling(scale, dtype="float32", name="bicubic")(scaled)
     x = layers.Add(dtype="float32", name="add")([enlarged, details(scaled, enlarged)])

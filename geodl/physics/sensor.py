@@ -86,8 +86,8 @@ def degrade(image: np.ndarray, scale: int, *, blur: Blur = "bicubic") -> np.ndar
 
     `"bicubic"` is `resize`, what the super-resolution benchmarks use. `"mtf"` blurs with a Gaussian of standard deviation
     1/`scale` pixels **of the fine image** and takes the mean of each `scale` x `scale` block (Lanaras et al. 2018,
-    "Super-resolution of Sentinel-2 images: learning a globally applicable deep neural network", section 3.1; the authors'
-    code counts the 1/`scale` in fine pixels); borders are mirrored and the Gaussian ends at four standard deviations.
+    "Super-resolution of Sentinel-2 images: learning a globally applicable deep neural network"; the authors' program,
+    DSen2, counts the 1/`scale` in fine pixels); borders are mirrored and the Gaussian ends at four standard deviations.
 
     Args:
         image: `(height, width)` or `(height, width, band)`, NaN is nodata.

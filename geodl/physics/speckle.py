@@ -1,7 +1,7 @@
 """Speckle of synthetic aperture radar: multiplicative, Gamma distributed in intensity, white or spatially correlated.
 
 With `looks` L the intensity is `I = R * n`: R is the reflectivity, n has the density Gamma(L, 1/L), mean 1 and variance 1/L
-(Goodman 1976; Ulaby et al. 1986, "Textural information in SAR images", section II). Its logarithm has the mean psi(L) - ln L
+(Goodman 1976; Ulaby et al. 1986, "Textural information in SAR images"). Its logarithm has the mean psi(L) - ln L
 and the variance psi1(L), whatever R is.
 """
 
@@ -40,7 +40,8 @@ def to_intensity(values: np.ndarray, unit: Unit) -> np.ndarray:
         unit: what `values` hold.
 
     Returns:
-        Array of the same shape and floating-point type (integers become float32 or float64).
+        Array of the same shape and floating-point type (integers become float32 or float64). Negative amplitudes, which
+        there are none of, stay negative: squared they would pass for values.
 
     Raises:
         OptionError: `unit` is unknown.
@@ -54,7 +55,7 @@ def to_intensity(values: np.ndarray, unit: Unit) -> np.ndarray:
         case "intensity":
             return values
         case "amplitude":
-            return np.square(values)
+            return values * np.abs(values)
         case _:
             return np.power(values.dtype.type(10), values / 10)
 
@@ -204,7 +205,7 @@ def simulate_slc(intensity: np.ndarray, *, rng: np.random.Generator, correlation
     `z = sqrt(intensity / 2) * (a + i b)`, with a and b independent real Gaussian fields of unit variance. The point spread
     is real and symmetric (as in a spectrum centred on zero Doppler), so the real and the imaginary part are independent also
     where the field is correlated: the assumption under which one part may supervise the other (Dalsasso et al. 2022, "As if
-    by magic: self-supervised training of deep despeckling networks with MERLIN", section III).
+    by magic: self-supervised training of deep despeckling networks with MERLIN").
 
     Args:
         intensity: `(height, width, band)` or `(height, width)`, reflectivity, at least 0; NaN is nodata.

@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from geodl import losses
 from geodl.baselines import Baseline
 from geodl.baselines.filters import NonLocalMeans, TotalVariation
 from geodl.baselines.lee import Lee, RefinedLee
 from geodl.contract import Band, Contract, Dim, ModelInput, ModelOutput
+from geodl.data.augment import Augmentation
 from geodl.data.corruption import (
     BlindSpot,
     GaussianNoise,
@@ -27,11 +29,11 @@ from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import open_source
 from geodl.data.pairing import pair
 from geodl.data.radar import RadarSource, radar_unit
-from geodl.data.samples import Samples
-from geodl.data.source import Source
+from geodl.data.samples import Samples, Scene
+from geodl.data.source import Source, one_time
 from geodl.data.stacked import StackedSource
 from geodl.data.statistics import sample_statistics
-from geodl.errors import RecipeError
+from geodl.errors import NoValidPixels, RecipeError, UnitMismatch
 from geodl.inference.adapting import NOISE_LEVEL, without_noise_level
 from geodl.inference.fitting import fit_source
 from geodl.inference.radar import HALF_LOOK
@@ -44,7 +46,7 @@ from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.pipelines.networks import build_network
 from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
-from geodl.pipelines.task import Parts, StreamingMetrics
+from geodl.pipelines.task import Parts, Pipeline, StreamingMetrics
 from geodl.recipe import DenoisingRecipe, Recipe, Scoring, as_range
 from geodl.report.figures import to_png
 from geodl.report.restoration import denoising_figure
@@ -66,7 +68,7 @@ class Denoising(Restoration):
     _unit: Unit | None = None
     """Of radar scenes with speckle; None: noise that is added."""
     _floor: float = 1e-6
-    """Least intensity that has a logarithm: half a thousandth of the training mean."""
+    """Least intensity that has a logarithm: half a thousandth of the training mean of the darkest band."""
 
     @property
     def scoring(self) -> Scoring:
@@ -76,10 +78,11 @@ class Denoising(Restoration):
     def found(self) -> list[tuple[str, Any]]:
         """Lists scenes; of two looks a pair each."""
         scenes, data = super().found(), self.recipe.data
-        if self.recipe.noise.learn != "noise2noise":
+        if not self.recipe.noise.two_looks:
             if data.targets is not None:
                 raise RecipeError(
-                    "data.targets", "second looks are for noise.kind none and noise.learn noise2noise only."
+                    "data.targets",
+                    "second looks are for noise.kind none and noise.learn noise2noise, or targets where they are clean.",
                 )
             return scenes
         if data.targets is None:
@@ -93,11 +96,32 @@ class Denoising(Restoration):
         """Opens scenes, of two looks with the bands of both; see `Restoration.open_scenes`."""
         data = self.recipe.data
         if is_luma(data.bands):
-            return [LumaSource(source) for source in open_scenes(found, data.model_copy(update={"bands": "auto"}))]
-        if self.recipe.noise.learn != "noise2noise":
-            return open_scenes(found, data)
+            if self.recipe.noise.two_looks:
+                raise RecipeError("data.bands", "luma is for noise that is added, and for noise.learn blind_spot.")
+            return self.open_luma(found)
+        if not self.recipe.noise.two_looks:
+            return self._agreeing(open_scenes(found, data))
         first = open_scenes([(name, spec) for name, (spec, _) in found], data)
-        return [_with_target(source, target) for source, (_, (_, target)) in zip(first, found, strict=True)]
+        pairs = [
+            _with_target(source, _target(spec, source)) for source, (_, (_, spec)) in zip(first, found, strict=True)
+        ]
+        return self._agreeing(pairs)
+
+    def _agreeing(self, sources: list[Source]) -> list[Source]:
+        """Returns radar scenes, or refuses them where they state different units, or another one than the recipe."""
+        noise = self.recipe.noise
+        first = radar_unit(sources[0].bands[:1])
+        if noise.kind not in ("speckle", "none"):
+            return sources
+        for source in sources:
+            for band in source.bands:
+                if radar_unit([band]) != first:
+                    raise UnitMismatch(
+                        source.name, band=band.name, expected=sources[0].bands[0].unit, received=band.unit
+                    )
+        if first is not None and noise.unit not in ("auto", first):
+            raise RecipeError("noise.unit", f"the scenes state {first}. Received: {noise.unit}.")
+        return sources
 
     def open_fitting(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
         """Opens scenes as a trained network's contract asks; see `Restoration.open_fitting`."""
@@ -107,9 +131,12 @@ class Denoising(Restoration):
             return [fit_source(LumaSource(open_source(spec, name=name)), plain) for name, spec in found]
         if [band.name for band in plain.input.bands] == [HALF_LOOK]:
             return open_scenes(found, data)
-        if self.recipe.noise.learn == "noise2noise":
+        if self.recipe.noise.two_looks:
             first = self._fitting([(name, spec) for name, (spec, _) in found], plain, wanted)
-            return [_with_target(source, target, wanted) for source, (_, (_, target)) in zip(first, found, strict=True)]
+            return [
+                _with_target(source, self._in_unit(_target(spec, source), wanted))
+                for source, (_, (_, spec)) in zip(first, found, strict=True)
+            ]
         return self._fitting(found, plain, wanted)
 
     def _fitting(self, found: Sequence[tuple[str, Any]], contract: Contract, wanted: Unit | None) -> list[Source]:
@@ -119,13 +146,14 @@ class Denoising(Restoration):
             return open_fitting(found, contract, data)
         bands = tuple(replace(band, unit="") for band in contract.input.bands)
         any_unit = replace(contract, input=replace(contract.input, bands=bands))
-        sources = open_fitting(found, any_unit, data)
-        asked = self.recipe.noise.unit
-        held = [radar_unit(source.bands) or (wanted if asked == "auto" else asked) for source in sources]
-        return [
-            source if unit == wanted else RadarSource(source, unit=unit, wanted=wanted)
-            for source, unit in zip(sources, held, strict=True)
-        ]
+        return [self._in_unit(source, wanted) for source in open_fitting(found, any_unit, data)]
+
+    def _in_unit(self, source: Source, wanted: Unit | None) -> Source:
+        """Brings a radar scene to a unit, if one is wanted; what states none is in the recipe's, or in this one."""
+        stated, asked = radar_unit(source.bands), self.recipe.noise.unit
+        if wanted is None or stated == wanted:
+            return source
+        return RadarSource(source, unit=stated or (wanted if asked == "auto" else asked), wanted=wanted)
 
     def look_at(self, sources: Sequence[Source]) -> None:
         """Finds out whether scenes are of radar, and in what unit."""
@@ -169,14 +197,30 @@ class Denoising(Restoration):
             assert self._unit is not None
             varied: tuple[float, Range] = (noise.level, contrast) if training else (0.0, (1.0, 1.0))
             return Speckle(self._unit, looks, correlation, *varied)
-        if noise.learn == "noise2noise":
-            return TwoLooks(swap=training)
+        if noise.two_looks:
+            return TwoLooks(swap=training and noise.learn == "noise2noise")
         return RealAndImaginary(swap=training) if noise.learn == "merlin" else BlindSpot()
+
+    def augmentation(self, scenes: Sequence[Scene]) -> Augmentation | None:
+        """Varies training windows before noise is added; see `Restoration.augmentation`."""
+        asked, noise = self.recipe.data.augment, self.recipe.noise
+        if (asked.brightness or asked.contrast) and (
+            self._unit is not None or noise.two_looks or noise.learn == "merlin"
+        ):
+            raise RecipeError(
+                "data.augment",
+                "brightness and contrast are for single scenes that are not of radar (speckle: noise.level, noise.contrast).",
+            )
+        if asked.scale != [1.0, 1.0] and noise.kind == "none":
+            raise RecipeError(
+                "data.augment.scale", "resampled noise is other noise: scenes that hold it stay as they are."
+            )
+        return super().augmentation(scenes)
 
     def describe(self, source: Source) -> tuple[ModelInput, ModelOutput]:
         """Says that a network gives the bands it eats."""
         bands: tuple[Band, ...] = source.bands
-        if self.recipe.noise.learn == "noise2noise":
+        if self.recipe.noise.two_looks:
             bands = bands[: len(bands) // 2]
         if self.recipe.noise.learn == "merlin":
             bands = (Band(HALF_LOOK),)
@@ -198,7 +242,10 @@ class Denoising(Restoration):
         def intensity(values: np.ndarray) -> np.ndarray:
             return to_intensity(values, unit)
 
-        self._floor = 5e-4 * float(sample_statistics(train, transform=intensity, seed=seed)[0].mean())
+        means = sample_statistics(train, transform=intensity, seed=seed)[0]
+        if not (means > 0).all():
+            raise NoValidPixels("The training samples", "No intensity of a band is above 0")
+        self._floor = 5e-4 * float(means.min())
 
         def logarithm(values: np.ndarray) -> np.ndarray:
             return np.log(np.maximum(to_intensity(values, unit), self._floor)) - log_bias(self._looks)
@@ -215,15 +262,30 @@ class Denoising(Restoration):
 
     def network(self, parts: Parts) -> keras.Model:
         """Builds the recipe's denoiser."""
+        channels = len(parts.output.bands)
         given = {
-            "channels": len(parts.output.bands),
-            "mean": parts.mean.tolist(),
-            "std": parts.std.tolist(),
+            "channels": channels,
+            # Behind the bands, what a network is told of the noise: it is scaled as they are.
+            "mean": parts.mean[:channels].tolist(),
+            "std": parts.std[:channels].tolist(),
             "speckle": self._unit,
             "looks": self._looks,
             "floor": self._floor,
         }
         return build_network(_NETWORKS, self.recipe.network, given=given)
+
+    def loss(self) -> keras.losses.Loss:
+        """Builds the recipe's sum of losses. Speckled truths need one whose minimum is the mean of the intensity."""
+        noise = self.recipe.noise
+        if self._unit is None or noise.learn in ("clean", "targets"):
+            return super().loss()
+        asked = [term["name"] for term in self.recipe.loss]
+        if asked and set(asked) != {"gamma"}:
+            raise RecipeError(
+                "loss",
+                f"expected gamma to learn from speckled truths: others keep a bias. Received: {', '.join(asked)}.",
+            )
+        return losses.build(self.recipe.loss or "gamma", defaults=self.loss_defaults())
 
     def loss_defaults(self) -> dict[str, Any]:
         """Arguments of the losses that follow from the data; speckled scenes are compared in logarithms."""
@@ -249,7 +311,7 @@ class Denoising(Restoration):
         low, high = as_range(self.recipe.noise.looks)
         if low < high:
             raise RecipeError("noise.looks", f"expected the scenes' one number of looks. Received: {[low, high]}.")
-        return low
+        return self._looks
 
     @property
     def _spacing(self) -> int:
@@ -264,10 +326,15 @@ class Denoising(Restoration):
         if self._unit is not None:
             looks = self._looks
             every |= {"lee": Lee(looks, unit=self._unit), "refined_lee": RefinedLee(looks, unit=self._unit)}
-        if self.recipe.noise.learn == "clean":
+        if self.recipe.noise.learn in ("clean", "targets"):
             speckled: dict[str, Any] = {"unit": self._unit, "looks": self._looks, "floor": self._floor}
             every |= {"nlm": NonLocalMeans(**speckled), "tv": TotalVariation(**speckled)}
         return every
+
+    def take_over(self, trained: Pipeline) -> None:
+        """Takes over the least intensity; see `Pipeline.take_over`."""
+        assert isinstance(trained, Denoising)
+        self._floor = trained._floor
 
     def protocol(self) -> dict[str, Any]:
         """Returns what noise was added, and how scores were taken."""
@@ -282,7 +349,18 @@ class Denoising(Restoration):
         if self.scoring.reference == "none":
             told = {"kind": "that of the scenes", "looks": self._nominal_looks}
             return {"metric": "scores that need no truth, pooled over scenes; ENL: median over areas", "noise": told}
-        return {**super().protocol(), "noise": told, "noisy values": "not clipped"}
+        truths = {
+            "blind_spot": "the noisy scenes, at hidden pixels",
+            "noise2noise": "the second looks",
+            "targets": "the second looks, taken as clean",
+            "merlin": "the other part, squared and doubled",
+        }
+        return {
+            **super().protocol(),
+            "noise": told,
+            "noisy values": "not clipped",
+            "truth": truths.get(noise.learn or "", "the scenes, taken as clean"),
+        }
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws noisy, restored and true samples beside one another; of radar the ratio image too."""
@@ -296,7 +374,10 @@ class Denoising(Restoration):
             bands=bands,
             names=[sample.name for sample in shown],
             scores=[
-                {"noisy": {"PSNR": sample.scores["psnr_input"]}, "denoised": {"PSNR": sample.scores["psnr"]}}
+                {
+                    "noisy": {"PSNR": sample.scores.get("psnr_input", np.nan)},
+                    "denoised": {"PSNR": sample.scores["psnr"]},
+                }
                 for sample in shown
             ]
             if known
@@ -306,7 +387,7 @@ class Denoising(Restoration):
         figures = {"Held-out samples": to_png(figure)}
         if self._unit is not None:
             low, high = as_range(self.recipe.noise.looks)
-            looks = low if low == high else None
+            looks = self._looks if low == high else None
             intensity = to_intensity(shown[0].x[..., 0], self._unit)
             ratio = ratio_figure(
                 shown[0].x[..., :1],
@@ -326,16 +407,16 @@ def _as_it_is(
     return values, values, weight
 
 
-def _with_target(source: Source, target: str, wanted: Unit | None = None) -> Source:
-    """Puts the bands of a second look behind those of the first, in the unit of a network if one is wanted."""
-    second = open_source(target, name=source.name)
-    names = [band.name for band in source.bands]
-    if len(second.bands) != len(names):
-        second = second.select(tuple(names))
-    unit = radar_unit(second.bands)
-    if wanted is not None and unit not in (None, wanted):
-        second = RadarSource(second, unit=unit, wanted=wanted)
-    return StackedSource([source, second.rename([f"{name}.2" for name in names])])
+def _target(spec: str, source: Source) -> Source:
+    """Opens a second look, with the bands of the first: those of its names, or as many without them, in their order."""
+    second = one_time(open_source(spec, name=source.name))
+    names, own = ([band.name for band in each.bands] for each in (source, second))
+    return second.select(tuple(names)) if set(names) <= set(own) or len(own) != len(names) else second
+
+
+def _with_target(source: Source, second: Source) -> Source:
+    """Puts the bands of a second look behind those of the first."""
+    return StackedSource([source, second.rename([f"{band.name}.2" for band in source.bands])])
 
 
 PIPELINE = Denoising

@@ -22,7 +22,7 @@ from geodl.pipelines.task import Pipeline, open_pipeline
 
 __all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
 
-_SOURCES = ("data.images", "data.labels", "data.dataset")
+_SOURCES = ("data.images", "data.labels", "data.targets", "data.dataset")
 """Keys that say what data is scored; others of `data` say how it is read."""
 
 
@@ -99,7 +99,7 @@ def evaluate(
     Args:
         run: folder of the bundle.
         overrides: dotted keys to values, over the bundle's recipe. Data given here (`data.images`, `data.labels` or
-            `data.dataset`) is used whole, unless `data.split` names a part; without any, the held-out part of the run's
+            `data.targets`, `data.dataset`) is used whole, unless `data.split` names a part; without any, the held-out part of the run's
             own data is scored.
         baselines: also fit the pipeline's baselines on the run's training samples, and score them beside the network.
         json: file to write `{"pipeline", "metrics", "protocol"}` to.
@@ -131,7 +131,9 @@ def evaluate(
     samples, part = pipeline.held_out(bundle.contract, named or ("all" if other_data else None))
     evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
     if baselines:
-        trained = open_pipeline(bundle.recipe, {"train.init": None}).samples().train
+        own = open_pipeline(bundle.recipe, {"train.init": None})
+        trained = own.samples().train
+        pipeline.take_over(own)
         others = evaluate_baselines(pipeline, bundle.contract, trained, samples, part)
         evaluation = replace(evaluation, baselines=others)
     if json is not None:

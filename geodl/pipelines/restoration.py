@@ -15,7 +15,7 @@ from geodl.contract import Band, Contract, Dim, ModelInput, ModelOutput
 from geodl.data.augment import Augmentation
 from geodl.data.cache import cached
 from geodl.data.degraded import Degradation, DegradedSamples
-from geodl.data.luma import LUMA
+from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import find_scenes
 from geodl.data.samples import Samples, Sampling, Scene, SceneSamples
 from geodl.data.source import Grid, Source
@@ -24,6 +24,7 @@ from geodl.data.statistics import sample_statistics, statistics
 from geodl.data.unlabelled import Unlabelled
 from geodl.errors import RecipeError
 from geodl.pipelines.evaluation import Call
+from geodl.pipelines.scenes import open_scenes
 from geodl.pipelines.splitting import (
     CONTEXT,
     as_trained,
@@ -156,6 +157,10 @@ class Restoration(Pipeline):
             )
         return find_scenes(data.images, stack=data.stack == "bands")
 
+    def open_luma(self, found: Sequence[tuple[str, Any]]) -> list[Source]:
+        """Opens the brightness of scenes, of which some may be in colour and some grey."""
+        return open_scenes(found, self.recipe.data.model_copy(update={"bands": "auto"}), see=LumaSource)
+
     def look_at(self, sources: Sequence[Source]) -> None:
         """Takes note of what the scenes are, before anything is made of them."""
         self._eight_bits = all(
@@ -167,7 +172,9 @@ class Restoration(Pipeline):
     def augmentation(self, scenes: Sequence[Scene]) -> Augmentation | None:
         """Varies training windows before they are degraded."""
         asked = self.recipe.data.augment
-        radiometric = asked.brightness or asked.contrast or asked.noise
+        if asked.noise:
+            raise RecipeError("data.augment.noise", f"would be in the truth too. Expected: 0. Received: {asked.noise}.")
+        radiometric = asked.brightness or asked.contrast
         std = statistics(scenes, seed=self.recipe.seed)[1] if radiometric else np.ones(1)
         return Augmentation(std=tuple(std), **asked.model_dump())
 
@@ -213,7 +220,9 @@ class Restoration(Pipeline):
             scores = self.metrics(output)
             prediction = call(x[None])
             scores.update(y[None], prediction, weight[None], x=x[None])
-            yield Drawn(samples.place(int(index)).name, x, y, prediction[0], scores.result())
+            seen, whole = _counted(weight, output.scale)
+            name = samples.place(int(index)).name
+            yield Drawn(name, x[seen], y[whole], prediction[0][whole], scores.result())
 
     def _scored(self, scenes: Sequence[Scene], part: Part) -> DegradedSamples:
         return DegradedSamples(part_samples(scenes, part), self.degradation(training=False), seed=self.recipe.seed)
@@ -242,6 +251,17 @@ def axes(grid: Grid, step: tuple[float, float] | None) -> tuple[Dim, Dim]:
     """
     sizes = (None, None) if step is None or grid.crs is None else step
     return Dim("y", step=sizes[0], unit=grid.unit), Dim("x", step=sizes[1], unit=grid.unit)
+
+
+def _counted(weight: np.ndarray, scale: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Returns the least window of the input, and of the output, that holds all pixels that count: no context."""
+    cells = weight.reshape(weight.shape[0] // scale, scale, weight.shape[1] // scale, scale).max((1, 3)) > 0
+    spans = [np.flatnonzero(cells.any(axis)) for axis in (1, 0)]
+    (top, bottom), (left, right) = (
+        (span[0], span[-1] + 1) if len(span) else (0, size) for span, size in zip(spans, cells.shape, strict=True)
+    )
+    whole = slice(top * scale, bottom * scale), slice(left * scale, right * scale)
+    return (slice(top, bottom), slice(left, right)), whole
 
 
 def is_luma(bands: Sequence[str] | str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from geodl.contract import Contract
@@ -28,13 +28,16 @@ def resampling(data: Data) -> Resample | None:
     return None if data.resample is None else Resample(data.resample)
 
 
-def open_scenes(scenes: Sequence[tuple[str, Any]], data: Data) -> list[Source]:
+def open_scenes(
+    scenes: Sequence[tuple[str, Any]], data: Data, *, see: Callable[[Source], Source] | None = None
+) -> list[Source]:
     """Opens the scenes that a network learns from.
 
     Args:
         scenes: (name, spec) of each, as `find_scenes` gives them.
         data: of the recipe. Its bands, else those of the first scene, are taken of all; its resolution, else the first
             scene's pixel size, must be that of all to within a tenth, or `resample` says how they are brought to it.
+        see: makes of each scene what is learnt from; its bands are then compared.
 
     Raises:
         BandMismatch: a scene lacks one of the bands.
@@ -43,8 +46,9 @@ def open_scenes(scenes: Sequence[tuple[str, Any]], data: Data) -> list[Source]:
     named = None if data.bands == "auto" else data.bands
     sources: list[Source] = []
     for name, spec in scenes:
-        bands = [band.name for band in sources[0].bands] if sources and needs_bands(spec) else named
+        bands = [band.name for band in sources[0].bands] if sources and see is None and needs_bands(spec) else named
         source = one_time(open_source(spec, name=name, bands=bands, resample=resampling(data)))
+        source = source if see is None else see(source)
         expected = [band.name for band in (sources or [source])[0].bands]
         if [band.name for band in source.bands] != expected:
             raise BandMismatch(name, expected=expected, received=[band.name for band in source.bands])

@@ -20,7 +20,7 @@ from geodl.data.downsampling import Downsampling, GuidedDownsampling
 from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import open_source
 from geodl.data.samples import Samples, Scene
-from geodl.data.source import Source
+from geodl.data.source import Source, one_time
 from geodl.data.stacked import FoldedSource
 from geodl.errors import BandMismatch, RecipeError
 from geodl.inference.fitting import fit_source
@@ -92,7 +92,7 @@ class Superresolution(Restoration):
             self._name_bands(found[0])
             return [self._folded(name, spec) for name, spec in found]
         if is_luma(data.bands):
-            return [LumaSource(source) for source in open_scenes(found, data.model_copy(update={"bands": "auto"}))]
+            return self.open_luma(found)
         return open_scenes(found, data)
 
     def open_fitting(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
@@ -101,7 +101,7 @@ class Superresolution(Restoration):
         if self.guided:
             self._sharpened = tuple(band.name for band in contract.output.bands)
             self._guide = tuple(name for name in names if name not in self._sharpened)
-            return [self._folded(name, spec) for name, spec in found]
+            return [self._folded(name, spec, contract) for name, spec in found]
         if names == [LUMA]:
             return [fit_source(LumaSource(open_source(spec, name=name)), contract) for name, spec in found]
         return open_fitting(found, contract, self.recipe.data)
@@ -132,10 +132,13 @@ class Superresolution(Restoration):
         self._guide = tuple(fine if guide == "auto" else guide)
         self._sharpened = tuple(coarse if sharpen == "auto" else sharpen)
 
-    def _folded(self, name: str, spec: Any) -> Source:
-        return FoldedSource(
-            _bands_of(spec, self._sharpened, name), _bands_of(spec, self._guide, name), factor=self.recipe.scale
-        )
+    def _folded(self, name: str, spec: Any, contract: Contract | None = None) -> Source:
+        coarse, fine = (_bands_of(spec, names, name) for names in (self._sharpened, self._guide))
+        scale = self.recipe.scale
+        if contract is not None:
+            coarse = fit_source(coarse, _part(contract, self._sharpened, times=scale))
+            fine = fit_source(fine, _part(contract, self._guide))
+        return FoldedSource(coarse, fine, factor=scale)
 
     def degradation(self, *, training: bool) -> Degradation:
         """Makes scenes coarser by the scale."""
@@ -184,8 +187,8 @@ class Superresolution(Restoration):
             "std": parts.std.tolist(),
         }
         chosen = self.recipe.network
-        if self.guided and chosen.name == "edsr" and "name" not in chosen.model_fields_set:
-            chosen = chosen.model_copy(update={"name": "guided"})
+        if chosen.name == "auto":
+            chosen = chosen.model_copy(update={"name": "guided" if self.guided else "edsr"})
         return build_network(_GUIDED if self.guided else _NETWORKS, chosen, given=given)
 
     def metrics(self, output: ModelOutput) -> RestorationMetrics:
@@ -234,12 +237,12 @@ class Superresolution(Restoration):
         scores = []
         for sample, image in zip(shown, interpolated, strict=True):
             plain = self.metrics(contract.output)
-            plain.update(sample.y[None], image[None])
+            plain.update(sample.y[None], image[None], x=sample.x[None])
             scores.append({"bicubic": {"PSNR": plain.result()["psnr"]}, "restored": {"PSNR": sample.scores["psnr"]}})
         figure = superresolution_figure(
             [
                 degrade(image, scale, blur=self.blur) if self.guided else sample.x
-                for sample, image in zip(shown, interpolated)
+                for sample, image in zip(shown, interpolated, strict=True)
             ],
             interpolated,
             [sample.prediction for sample in shown],
@@ -270,13 +273,26 @@ def _as_guided(coarser: Any, scale: int, prediction: np.ndarray) -> np.ndarray:
     return enlarge(coarser(prediction), scale)
 
 
+def _part(contract: Contract, names: tuple[str, ...], *, times: int = 1) -> Contract:
+    """A contract of some of the bands, on pixels some times as large."""
+
+    def own(dim: Dim) -> Dim:
+        if dim.name == "band":
+            return dataclasses.replace(dim, size=len(names))
+        return dataclasses.replace(dim, step=None if dim.step is None else dim.step * times)
+
+    bands = tuple(band for band in contract.input.bands if band.name in names)
+    dims = tuple(own(dim) for dim in contract.input.dims)
+    return dataclasses.replace(contract, input=dataclasses.replace(contract.input, dims=dims, bands=bands))
+
+
 def _bands_of(spec: Any, names: tuple[str, ...], scene: str) -> Source:
     """Opens some bands of a scene on their own grid. Raises `BandMismatch` where one is missing."""
     if isinstance(spec, Mapping):
         if not set(names) <= spec.keys():
             raise BandMismatch(scene, expected=names, received=list(spec))
-        return open_source({name: spec[name] for name in names}, name=scene)
-    return open_source(spec, name=scene, bands=names)
+        return one_time(open_source({name: spec[name] for name in names}, name=scene))
+    return one_time(open_source(spec, name=scene, bands=names))
 
 
 PIPELINE = Superresolution

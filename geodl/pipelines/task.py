@@ -120,6 +120,10 @@ class Pipeline(ABC):
     def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
         """Which baselines to beat?"""
 
+    def take_over(self, trained: Pipeline) -> None:
+        """Takes over what another pipeline of this kind measured of its training samples, for baselines."""
+        return
+
     def protocol(self) -> dict[str, Any]:
         """Returns how the metrics are computed, for the reader of a figure."""
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def load_recipe(
     Args:
         source: name of a shipped recipe (`segmentation`), path of a YAML file, mapping, or `Recipe`.
         overrides: dotted keys to values; mappings are put over sections key by key and take the place of anything else.
+            Where they name another network, the options of the former one are left out.
         model: class of the recipe, or a function from the pipeline's name to it.
         files: whether files that the recipe names must exist (addresses and globs are left to whoever opens them).
 
@@ -48,6 +50,7 @@ def load_recipe(
     """
     document = _document(source)
     kind: type[Recipe] = model if isinstance(model, type) else _kind(document, overrides or {}, model)
+    document = _without_options(document, overrides or {})
     document, overridden = override(document, overrides or {}, is_section=lambda key: bool(sections_at(kind, key)))
     recipe = build(kind, document, overridden=overridden)
     missing = list(_missing_files(recipe, (), document, overridden)) if files else []
@@ -79,6 +82,15 @@ def _kind(document: Document, overrides: Mapping[str, Any], model: Callable[[str
         return model(name)
     except RecipeError as error:
         raise error if "pipeline" in overrides else error.at(document.origin, document.line(("pipeline",))) from None
+
+
+def _without_options(document: Document, overrides: Mapping[str, Any]) -> Document:
+    """Returns the document without the options of its network, where another one is asked for."""
+    own, section = document.content.get("network"), overrides.get("network")
+    name = overrides.get("network.name", section.get("name") if isinstance(section, Mapping) else None)
+    if name is None or not isinstance(own, Mapping) or own.get("name") in (None, name):
+        return document
+    return replace(document, content={**document.content, "network": {}})
 
 
 def _missing_files(

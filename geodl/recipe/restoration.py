@@ -53,10 +53,10 @@ class Noise(Section):
     """Standard deviation, in dB, by which the brightness of training samples of `speckle` is varied."""
     contrast: float | list[float] = 1.0
     """Power that intensities of training samples of `speckle` are raised to."""
-    learn: Literal["clean", "blind_spot", "noise2noise", "merlin"] | None = None
+    learn: Literal["clean", "blind_spot", "noise2noise", "targets", "merlin"] | None = None
     """clean: from scenes without noise; of kind none `blind_spot` (default): from single noisy ones; `noise2noise`: from
-    two of one place (`data.images` and `data.targets`; with clean targets plain supervision); `merlin`: from the real and
-    imaginary bands of single-look complex data."""
+    two noisy ones of each place (`data.images` and `data.targets`); `targets`: from noisy ones and the same without noise
+    (`data.targets`); `merlin`: from the real and imaginary bands of single-look complex data."""
 
     @field_validator("sigma", "gain", "looks", "correlation", "contrast")
     @classmethod
@@ -71,6 +71,7 @@ class Noise(Section):
     @model_validator(mode="before")
     @classmethod
     def _way(cls, content: Any) -> Any:
+        content = {} if content is None else content
         if isinstance(content, dict) and content.get("learn") is None:
             return {**content, "learn": "blind_spot" if content.get("kind") == "none" else "clean"}
         return content
@@ -78,9 +79,15 @@ class Noise(Section):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if (self.kind == "none") == (self.learn == "clean"):
-            expected = "blind_spot, noise2noise or merlin for noise.kind none" if self.kind == "none" else "clean"
+            noisy = "blind_spot, noise2noise, targets or merlin for kind none"
+            expected = noisy if self.kind == "none" else f"clean for kind {self.kind}"
             raise ValueError(f"expected `learn` to be {expected}. Received: {self.learn}.")
         return self
+
+    @property
+    def two_looks(self) -> bool:
+        """Whether it takes two scenes of each place: those of `data.images` and of `data.targets`."""
+        return self.learn in ("noise2noise", "targets")
 
 
 def as_range(value: float | list[float]) -> tuple[float, float]:
@@ -98,7 +105,8 @@ class DenoisingRecipe(Recipe):
 class SuperresolutionRecipe(Recipe):
     """A recipe of the `superresolution` pipeline."""
 
-    network: Network = Network(name="edsr")
+    network: Network = Network(name="auto")
+    """auto: edsr of single images, guided of several grids."""
     scale: int = Field(default=2, ge=2, le=8)
     """How many times finer the output is, along y and x; guided: the ratio of the pixel sizes."""
     mode: Literal["single_image", "guided"] = "single_image"
@@ -111,3 +119,18 @@ class SuperresolutionRecipe(Recipe):
     sharpen: Literal["auto"] | list[str] = "auto"
     """Coarse bands of `guided`; auto: those whose pixels are `scale` times larger."""
     scoring: Scoring = Scoring()
+
+    @field_validator("guide", "sharpen")
+    @classmethod
+    def _distinct(cls, bands: list[str] | str) -> list[str] | str:
+        if isinstance(bands, list) and (not bands or len(set(bands)) < len(bands)):
+            raise ValueError(f"expected auto or different band names. Received: {bands}.")
+        return bands
+
+    @model_validator(mode="after")
+    def _of_mode(self) -> Self:
+        if self.mode == "single_image" and not self.guide == self.sharpen == "auto":
+            raise ValueError("`guide` and `sharpen` need `mode: guided`.")
+        if self.mode == "guided" and self.data.bands != "auto":
+            raise ValueError("`data.bands` is for `mode: single_image`; name bands in `guide` and `sharpen`.")
+        return self

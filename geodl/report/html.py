@@ -17,7 +17,11 @@ from geodl.contract import Contract
 
 __all__ = ("Report", "TableLike", "environment", "to_html")
 
-_LESS_IS_BETTER = {"ece", "rmse", "mae", "far"}
+_LESS_IS_BETTER = {"ece", "rmse", "mae", "far", "ergas", "sam", "consistency"}
+_IDEAL = {"bias": 0.0, "ratio_mean": 1.0, "ratio_structure": 0.0, "edge_preservation": 1.0}
+"""Scores that are best where they are nearest to this."""
+_NOT_COMPARED = {"psnr_input", "enl_input", "ratio_variance"}
+"""Scores of which none is best: properties of the data, and what depends on them."""
 _PACKAGES = ("geodl", "keras", "tensorflow", "jax", "torch", "numpy", "rasterio", "scikit-learn")
 
 
@@ -84,7 +88,7 @@ def to_html(report: Report) -> str:
     """
     sections = [
         _section("Scores", _scores(report), _protocol(report.protocol)),
-        _section("Classes", _per_class(report)),
+        _section("Bands" if report.contract.output.kind == "bands" else "Classes", _per_member(report)),
         _section("Figures", *(_figure(caption, png) for caption, png in report.figures.items())),
         _section("Trained on", *(f"<h3>{_text(t.title)}</h3>{_table(t.columns, t.rows)}" for t in report.tables)),
         _section("Contract", *_contract(report.contract)),
@@ -104,14 +108,22 @@ def _scores(report: Report) -> str:
     rows = []
     for name in names:
         values = [scores.get(name, math.nan) for scores in owners.values()]
-        known = [value for value in values if math.isfinite(value)]
-        best = (min if name in _LESS_IS_BETTER else max)(known) if len(known) > 1 else None
+        best = _best(name, [value for value in values if math.isfinite(value)])
         rows.append([_cell(name), *(_cell(value, best=value == best) for value in values)])
     return _rows(("metric", *owners), rows) if names else ""
 
 
-def _per_class(report: Report) -> str:
-    """Scores by class (or threshold), the first kind also of the baselines."""
+def _best(name: str, values: Sequence[float]) -> float | None:
+    """The score to be marked; None where there is nothing to choose from."""
+    if len(values) < 2 or name in _NOT_COMPARED:
+        return None
+    if name in _IDEAL:
+        return min(values, key=lambda value: abs(value - _IDEAL[name]))
+    return min(values) if name in _LESS_IS_BETTER else max(values)
+
+
+def _per_member(report: Report) -> str:
+    """Scores by class (threshold, band), the first kind also of the baselines."""
     pairs = [tuple(name.split("/", 1)) for name in report.metrics if "/" in name]
     if not pairs:
         return ""
@@ -187,6 +199,8 @@ def _plain(value: object) -> str:
     """A value in words: scores with three decimals, undefined ones as a dash, lists shortened."""
     if isinstance(value, Real) and not isinstance(value, (bool, int)):
         return f"{float(value):.3f}" if math.isfinite(value) else "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value[:8])) + (f", … ({len(value)} in all)" if len(value) > 8 else "")
     return "" if value is None else str(value)

@@ -44,7 +44,7 @@ def ratio_figure(
     """Draws noisy | denoised | ratio image, and below the ratio's histogram beside that of speckle, and a table.
 
     What an ideal filter removes is speckle without structure: the ratio of the intensities, noisy / denoised, then
-    follows Gamma(L, 1/L), its mean is 1 and its variance 1/L (Gomez et al. 2017, section 2). Images are drawn whole; of
+    follows Gamma(L, 1/L), its mean is 1 and its variance 1/L (Gomez et al. 2017). Images are drawn whole; of
     large ones every k-th row and column, so that no side has more than 1200; the figure then says so. The histogram and
     the table use all pixels.
 

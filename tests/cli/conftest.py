@@ -60,5 +60,6 @@ def evaluation() -> SimpleNamespace:
         metrics=metrics,
         protocol={"part": "test"},
         baselines={"forest": baseline},
+        details={},
         to_json=lambda: content,
     )

@@ -115,6 +115,26 @@ def test_a_scene_that_does_not_fit_is_told_why(
         assert geodl_cli("info", run, scene, "--any-resolution").exit_code == 0
 
 
+def test_a_network_of_brightness_takes_colours_and_makes_them_finer(
+    geodl_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    luma = (Band("luma", unit="luma"),)
+    contract = Contract(
+        "superresolution",
+        ModelInput((Dim("y", margin=9), Dim("x", margin=9), Dim("band", size=1)), luma),
+        ModelOutput("bands", bands=luma, scale=2),
+    )
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "contract.json").write_text(contract.to_json())
+    with rasterio.open(tmp_path / "photo.png", "w", driver="PNG", height=40, width=30, count=3, dtype="uint8") as file:
+        file.write(np.ones((3, 40, 30), np.uint8))
+    result = geodl_cli("info", tmp_path / "run", tmp_path / "photo.png")
+    rows = _rows(result.stdout)
+    assert ["scale", "pixels", "2", "×", "as", "fine,", "along", "y", "and", "x"] in rows
+    assert ["map", "of", "it", "19.2", "kB", "of", "values", "before", "compression"] in rows
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Fits.")
+
+
 def test_files_may_be_bands_of_one_scene(geodl_cli: Callable[..., Any], run: Path, tmp_path: Path) -> None:
     (tmp_path / "bands").mkdir()
     for name in ("B02", "B03"):

@@ -44,6 +44,33 @@ def test_scores_stand_beside_those_of_the_baselines(
     assert ["land", "0.5000", "0.6000", "–"] in lines
 
 
+def test_scores_by_band_stand_in_as_many_tables_as_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    bands = [f"B{number:02}" for number in range(1, 14)]
+    kinds = ("edge_preservation", "psnr")
+    scores = {f"{kind}/{band}": 0.5 + index for kind in kinds for index, band in enumerate(bands)}
+    filtered = SimpleNamespace(metrics={"edge_preservation": 0.25, "edge_preservation/B13": 0.125})
+    print_evaluation(
+        console(),
+        SimpleNamespace(  # type: ignore[arg-type]
+            pipeline="denoising",
+            metrics={"edge_preservation": 6.5, **scores},
+            protocol={},
+            details={"bands": bands},
+            baselines={"refined_lee": filtered},
+        ),
+    )
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines()]
+    assert max(map(len, out.splitlines())) <= 80
+    headings = [line[1:] for line in lines if line[:1] == ["metric"]][1:]
+    assert [name for heading in headings for name in heading] == bands
+    assert all(headings) and len(headings) == 3
+    assert "By class" not in out and out.count("By band, continued") == 2
+    values = [line for line in lines if line[:2] == ["edge_preservation", "(refined_lee)"]]
+    assert [value for line in values for value in line[2:]] == ["–"] * 12 + ["0.1250"]
+    assert ["psnr", "10.50", "11.50", "12.50"] in lines
+
+
 def test_json_goes_to_a_file_or_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = {"pipeline": "segmentation", "metrics": {"iou/Wälder": None}}
     write_json(tmp_path / "a.json", content)

@@ -92,4 +92,8 @@ def test_where_nothing_tells_the_range_it_is_said_once(caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, "geodl"):
         for _ in range(2):
             LumaSource(open_array(RGB.astype(np.float32), name="a photo of floats"))
+        LumaSource(open_array(RGB[..., :1].astype(np.int16), name="heights"))
+        LumaSource(open_array(RGB, name="a photo of bytes"))
     assert caplog.text.count("a photo of floats: its values are float32. They are taken as 0 (black) to 255") == 1
+    assert caplog.text.count("heights: its values are int16. They are taken as 0 (black) to 255") == 1
+    assert "bytes" not in caplog.text

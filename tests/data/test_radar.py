@@ -5,6 +5,7 @@ import pytest
 
 from geodl.contract import Band
 from geodl.data.radar import RadarSource, radar_unit
+from geodl.physics.speckle import Unit
 from tests.data.fakes import FakeSource
 
 
@@ -24,6 +25,13 @@ def test_what_has_no_value_in_the_other_unit_is_nodata() -> None:
     found, valid = RadarSource(FakeSource(values), unit="intensity", wanted="dB").read()
     np.testing.assert_array_equal(valid[0, :, 0], [False, False, False, True])
     assert np.isnan(found[0, :3, 0]).all()
+
+
+@pytest.mark.parametrize("unit", ["amplitude", "intensity"])
+@pytest.mark.parametrize("wanted", ["amplitude", "intensity", "dB"])
+def test_negative_values_are_no_radar(unit: Unit, wanted: Unit) -> None:
+    _, valid = RadarSource(FakeSource(np.array([[[-2.0], [2.0]]], np.float32)), unit=unit, wanted=wanted).read()
+    assert valid.ravel().tolist() == [False, True]
 
 
 def test_bands_are_selected() -> None:

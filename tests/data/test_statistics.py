@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodl.data.samples import Scene
+from geodl.data.corruption import GaussianNoise
+from geodl.data.degraded import DegradedSamples
+from geodl.data.samples import RegionSamples, Scene, SceneSamples
 from geodl.data.source import Window
 from geodl.data.splits import SceneSplit
-from geodl.data.statistics import statistics
+from geodl.data.statistics import sample_statistics, statistics
+from geodl.data.unlabelled import Unlabelled
 from geodl.errors import NoValidPixels
 from tests.data.fakes import FakeLabels, FakeSource
 
@@ -83,3 +86,49 @@ def test_nodata_everywhere_is_an_error_that_names_the_bands() -> None:
     values[..., 1] = np.nan
     with pytest.raises(NoValidPixels, match="Every pixel of band_2 is nodata"):
         statistics([scene(values)], size=8)
+
+
+def windows(values: np.ndarray, patch: int = 16) -> SceneSamples:
+    source = FakeSource(values)
+    return SceneSamples([Scene(source, Unlabelled(source))], patch=patch, sampling="grid")
+
+
+def test_samples_are_measured_as_the_network_gets_them() -> None:
+    values = np.random.default_rng(0).normal((100, -5), (20, 1), (64, 64, 2))
+    values[:20, :20] = np.nan
+    noisy = DegradedSamples(windows(values), GaussianNoise((15.0, 15.0)))
+    mean, std = sample_statistics(noisy, of="x", most=64)
+    known = np.isfinite(values).all(-1)
+    np.testing.assert_allclose(mean, values[known].mean(0), atol=0.3)
+    np.testing.assert_allclose(std, np.sqrt(values[known].var(0) + 15**2), rtol=0.02)
+    mean, std = sample_statistics(noisy, of="y", most=64)
+    np.testing.assert_allclose([*mean, *std], [*values[known].mean(0), *values[known].std(0)], rtol=1e-2)
+    again = sample_statistics(noisy, of="y", most=64)
+    np.testing.assert_array_equal(again, (mean, std))
+    assert (
+        sample_statistics(noisy, of="x", most=5, seed=1)[0] != sample_statistics(noisy, of="x", most=5, seed=2)[0]
+    ).all()
+
+
+def test_samples_side_by_side_give_what_numpy_gives() -> None:
+    values = np.random.default_rng(0).gamma(2, 3, (48, 32, 3)).astype(np.float32)
+    for transform in (np.asarray, np.log):
+        mean, std = sample_statistics(windows(values), most=6, transform=transform)
+        pixels = transform(values.astype(np.float64)).reshape(-1, 3)
+        np.testing.assert_allclose([mean, std], [pixels.mean(0), pixels.std(0)], rtol=1e-5)
+
+
+def test_what_has_no_logarithm_is_left_out_and_constants_can_be_divided_by() -> None:
+    values = np.full((16, 16, 2), np.e)
+    values[:4, :, 0], values[5:, :, 0] = 0, np.e**3
+    with np.errstate(divide="ignore"):
+        mean, std = sample_statistics(windows(values), transform=np.log)
+    np.testing.assert_allclose(mean, [(1 * 1 + 11 * 3) / 12, 1], rtol=1e-6)
+    assert std[0] == pytest.approx(np.sqrt(1 / 12 * 11 / 12) * 2, rel=1e-6) and std[1] == 1
+
+
+def test_samples_without_a_value_are_an_error() -> None:
+    source = FakeSource(np.full((8, 8, 1), np.nan))
+    regions = RegionSamples([Scene(source, Unlabelled(source), SceneSplit.whole(source.grid, "test"))], part="test")
+    with pytest.raises(NoValidPixels, match="The training samples"):
+        sample_statistics(regions)

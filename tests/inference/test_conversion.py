@@ -18,7 +18,7 @@ from scipy.special import softmax
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
 from geodl.inference import conversion
 from geodl.inference.conversion import INPUT, OUTPUT, available, convert, import_openvino, require
-from geodl.models import UNet
+from geodl.models import EDSR, DnCNN, FFDNet, GuidedSR, ResidualUNet, UNet
 
 ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "saved_model": ""}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -101,6 +101,36 @@ def test_probabilities_are_those_of_keras(tmp_path: Path, format: Any, variant: 
         got = call(x)
         assert got.dtype == np.float32
         np.testing.assert_allclose(softmax(got, -1), softmax(expected, -1), rtol=0, atol=1e-4)
+
+
+RESTORING: dict[str, Callable[[], keras.Model]] = {
+    "intensity": lambda: DnCNN(2, depth=3, width=8, speckle="intensity", mean=[4.0] * 2, std=[2.0] * 2),
+    "unet": lambda: ResidualUNet(2, width=8, mean=[100.0] * 2, std=[20.0] * 2),
+    "ffdnet": lambda: FFDNet(1, depth=3, width=8, mean=[100.0], std=[20.0]),
+    "edsr": lambda: EDSR(2, scale=3, width=8, blocks=1, mean=[100.0] * 2, std=[20.0] * 2),
+    "guided": lambda: GuidedSR(1, 1, width=8, blocks=1, mean=[100.0] * 2, std=[20.0] * 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("name", RESTORING)
+def test_restored_values_are_those_of_keras(tmp_path: Path, format: Any, name: str) -> None:
+    if not available(format):
+        pytest.skip(f"what {format} needs is not installed")
+    network, rng = RESTORING[name](), np.random.default_rng(0)
+    for weight in network.weights:
+        weight.assign(weight + rng.normal(0, 0.03, weight.shape))
+    network.save(tmp_path / "network.keras")
+    target = tmp_path / f"converted{ENDINGS[format]}"
+    convert(tmp_path / "network.keras", target, format=format)
+    call = run_converted(target, format)
+    for shape in SIZES:
+        x = rng.gamma(4, 25, (*shape, 2)).astype(np.float32)
+        x[:, :3, :3], x[:, 5:6], x[:, 6:7] = np.nan, 0, -3
+        expected = keras.ops.convert_to_numpy(network(x, training=False))
+        assert np.isfinite(expected).all()
+        np.testing.assert_allclose(call(x), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.slow

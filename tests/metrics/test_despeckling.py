@@ -105,6 +105,13 @@ def test_missing_prediction_spoils_its_band(bad: float) -> None:
     assert metrics.details()["unpredicted"] == 1
 
 
+def test_a_negative_amplitude_is_no_prediction() -> None:
+    _, noisy, found = images()
+    amplitude = np.sqrt(found)
+    amplitude[0, 60, 60] *= -1
+    assert scored(np.sqrt(noisy), amplitude, "amplitude").details()["unpredicted"] == 1
+
+
 def test_details_show_areas_as_strict_json() -> None:
     clean, noisy, _ = images()
     metrics = scored(noisy, clean, scenes=("town",))

@@ -177,6 +177,15 @@ def test_eight_bit_protocol_rounds_and_clips_first() -> None:
     assert scored(truth, guess, peak=255.0, quantise=(0, 255))["psnr"] == pytest.approx(expected, abs=1e-9)
 
 
+def test_scores_of_bytes_do_not_overflow() -> None:
+    truth, noisy = np.random.default_rng(2).integers(0, 256, (2, 1, 20, 20, 1), np.uint8)
+    metrics = RestorationMetrics(("grey",), peak=255)
+    metrics.update(truth, noisy, x=noisy)
+    expected = peak_signal_noise_ratio(truth, noisy)
+    assert metrics.result()["psnr"] == pytest.approx(expected)
+    assert metrics.result()["psnr_input"] == pytest.approx(expected)
+
+
 def test_noise_of_known_strength_has_its_decibels() -> None:
     truth = np.full((1, 400, 400, 1), 128.0)
     guess = truth + np.random.default_rng(0).normal(0, 25, truth.shape)

@@ -54,6 +54,16 @@ def test_looks_are_estimated_where_half_is_texture(looks: float) -> None:
     assert estimate_looks(scene(looks)) == pytest.approx(looks, rel=0.12)
 
 
+def test_the_most_frequent_looks_are_those_of_a_kernel_density() -> None:
+    image = scene(4)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (15, 15))[::7, ::7].reshape(-1, 225)
+    found = np.log(windows.mean(axis=1) ** 2 / windows.var(axis=1))
+    width = 0.9 * min(found.std(), stats.iqr(found) / 1.34) * found.size**-0.2
+    grid = np.linspace(found.min(), found.max(), 2000)
+    density = stats.gaussian_kde(found, width / found.std(ddof=1))(grid)
+    assert estimate_looks(image) == pytest.approx(np.exp(grid[density.argmax()]), rel=0.03)
+
+
 def test_looks_of_nothing() -> None:
     assert math.isnan(estimate_looks(np.full((40, 40), np.nan)))
     assert math.isnan(estimate_looks(np.ones((5, 5))))

@@ -72,7 +72,7 @@ def test_untrained_it_enlarges_bicubically(build: Any) -> None:
 
 
 @some(EDSR, SRCNN, VDSR, RCAN, GuidedSR)
-def test_gaps_are_the_training_mean_and_units_make_no_difference(build: Any) -> None:
+def test_units_make_no_difference(build: Any) -> None:
     keras.utils.set_random_seed(0)
     plain = stirred(build(**SMALL[build]))
     bands = plain.input_shape[-1]
@@ -80,10 +80,21 @@ def test_gaps_are_the_training_mean_and_units_make_no_difference(build: Any) -> 
     physical = build(**SMALL[build], mean=mean, std=std)
     physical.set_weights(plain.get_weights())
     x = np.random.default_rng(0).normal(size=(1, 6, 5, bands))
-    x[0, 2:4, 1] = 0
-    values = x * std + mean
-    values[0, 2:4, 1] = np.nan
-    np.testing.assert_allclose(run(physical, values), run(plain, x) * std[-2:] + mean[-2:], atol=1e-3)
+    x[0, 2:4, 1] = np.nan
+    np.testing.assert_allclose(run(physical, x * std + mean), run(plain, x) * std[-2:] + mean[-2:], atol=1e-3)
+
+
+@some(EDSR, SRCNN, VDSR, RCAN)
+def test_gaps_do_not_reach_valid_pixels(build: Any) -> None:
+    scale = SMALL[build]["scale"]
+    network = build(**SMALL[build], mean=[500.0] * 2, std=[300.0] * 2)
+    x = np.full((1, 8, 11, 2), 1500.0)
+    x[0, :, :6, 0] = np.nan
+    found = run(network, x)
+    assert np.isfinite(found).all()
+    # A constant scene stays constant, however far from the training mean.
+    np.testing.assert_allclose(found[0, :, 6 * scale :, 0], 1500, rtol=1e-6)
+    np.testing.assert_allclose(found[..., 1], 1500, rtol=1e-6)
 
 
 @once

@@ -98,7 +98,7 @@ def test_units_by_hand() -> None:
     assert from_intensity(np.array([4.0, 0.0, np.nan]), "amplitude").tolist()[:2] == [2.0, 0.0]
     assert from_intensity(np.array([0.01, 0.0]), "dB").tolist() == [-20.0, -np.inf]
     assert np.isnan(from_intensity(np.array([-1.0, np.nan]), "dB")).all()
-    assert to_intensity(np.array([3, -20], np.int16), "amplitude").tolist() == [9.0, 400.0]
+    assert to_intensity(np.array([3, 200], np.int16), "amplitude").tolist() == [9.0, 40000.0]
     assert to_intensity(np.array([-20], np.int16), "dB")[0] == pytest.approx(0.01)
 
 
@@ -118,6 +118,12 @@ def test_speckle_lowers_the_mean_of_amplitude_and_decibel_as_stated() -> None:
     assert amplitude.mean() == pytest.approx(stats.rayleigh(scale=np.sqrt(0.5)).mean(), abs=0.005)
     decibel = add_speckle(0 * ones, 1, unit="dB", rng=rng())
     assert decibel.mean() == pytest.approx(-2.51, abs=0.05)
+
+
+def test_what_is_no_amplitude_becomes_no_intensity() -> None:
+    intensity = to_intensity(np.array([-3.0, 0.0, 3.0]), "amplitude")
+    np.testing.assert_array_equal(intensity, [-9, 0, 9])
+    np.testing.assert_array_equal(from_intensity(intensity, "amplitude"), [np.nan, 0, 3])
 
 
 @pytest.mark.parametrize("correlation", [0.0, 1.0])

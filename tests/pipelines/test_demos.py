@@ -14,7 +14,9 @@ from geodl.pipelines import demo
 
 
 def test_unknown_demo_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="expected one of: segmentation. Received: 'weather'"):
+    with pytest.raises(
+        OptionError, match="expected one of: segmentation, denoising, superresolution. Received: 'weather'"
+    ):
         demo("weather", output=tmp_path)
 
 

@@ -1,7 +1,7 @@
 import base64
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -104,6 +104,23 @@ def test_scores_stand_beside_those_of_the_baselines(read):
 def test_the_better_score_is_marked(report):
     marked = re.findall(r'<td class="number best">([^<]*)</td>', to_html(report))
     assert marked == ["0.500", "0.010"]
+
+
+def test_scores_of_values_are_by_band_and_the_nearest_to_the_ideal_is_marked(report):
+    metrics = {"psnr": 30.0, "psnr_input": 20.0, "ergas": 2.0, "bias": -0.25, "psnr/VV": 31.0}
+    others = {"psnr": 28.0, "psnr_input": 20.0, "ergas": 1.5, "bias": 0.125}
+    output = ModelOutput("bands", bands=(Band("VV"),))
+    restored = replace(
+        report,
+        contract=replace(report.contract, output=output),
+        metrics=metrics,
+        baselines={"lee": others},
+        protocol={"noise": {"kind": "speckle", "looks": 1.0}},
+    )
+    text = to_html(restored)
+    assert re.findall(r'<td class="number best">([^<]*)</td>', text) == ["30.000", "1.500", "0.125"]
+    assert "<h2>Bands</h2>" in text and "Classes" not in text
+    assert "noise: kind speckle, looks 1.000" in text
 
 
 def test_tables_contract_and_command_are_told(read):

@@ -1,9 +1,7 @@
-"""Demonstrations: a pipeline trained on embedded data and shown on data that it never saw."""
+"""Demonstration of `segmentation`: land cover of simulated scenes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,50 +10,17 @@ import rasterio
 from geodl.contract import Contract
 from geodl.data.labels import open_labels
 from geodl.data.opening import open_source
-from geodl.errors import OptionError
 from geodl.pipelines.base import train
 from geodl.pipelines.datasets import laid_out
-from geodl.pipelines.evaluation import Evaluation, evaluate
+from geodl.pipelines.demos.result import DemoResult
+from geodl.pipelines.evaluation import evaluate
 from geodl.report.figures import map_figure, picture, to_png
 
-__all__ = ("DemoResult", "demo")
+__all__ = ("show",)
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """What a demonstration made."""
-
-    paths: dict[str, Path]
-    """What it is → where it lies."""
-    evaluation: Evaluation
-    """Scores on the unseen data, beside the baselines."""
-
-
-def demo(
-    name: str = "segmentation", *, output: str | Path = "geodl-demo", overwrite: bool = False, progress: bool = False
-) -> DemoResult:
-    """Shows a pipeline on embedded data, through the same functions that users call.
-
-    Args:
-        name: of the pipeline.
-        output: folder for data, run, map and picture; a folder named after the pipeline is made in it.
-        overwrite: replace the run, map and picture of an earlier demonstration.
-        progress: show progress in the terminal.
-
-    Returns:
-        Where everything lies, and the scores.
-
-    Raises:
-        OptionError: there is no such pipeline.
-        OutputExists: an earlier demonstration is there.
-    """
-    if name not in _DEMOS:
-        raise OptionError("demo", expected=f"one of: {', '.join(_DEMOS)}", received=name)
-    return _DEMOS[name](Path(output) / name, overwrite, progress)
-
-
-def _segmentation(folder: Path, overwrite: bool, progress: bool) -> DemoResult:
-    """Trains on six simulated scenes of 512 × 512 pixels and maps a larger one."""
+def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
+    """Trains on six simulated scenes of 512 × 512 pixels and maps a larger one; see `geodl.pipelines.demo`."""
     files = laid_out("simulated-landcover", folder / "data")
     run = train(
         "segmentation-demo",
@@ -99,6 +64,3 @@ def _draw(scene: Path, labels: Path, made: Path, drawing: Path, contract: Contra
         title=f"{scene.stem}, never seen in training",
     )
     drawing.write_bytes(to_png(figure))
-
-
-_DEMOS: dict[str, Callable[[Path, bool, bool], DemoResult]] = {"segmentation": _segmentation}
