@@ -40,32 +40,49 @@ def statistics(
     Raises:
         NoValidPixels: a band has no valid value anywhere.
     """
-    number, mean, squares = (np.zeros(len(scenes[0].source.bands)) for _ in range(3))
+    moments = _Moments(len(scenes[0].source.bands))
     seen = 0
     for scene, window in training_windows(scenes, size, seed):
         values, valid = scene.source.read(window)
-        bands = np.where(valid, values, np.nan).reshape(-1, len(mean)).T.astype(np.float64, order="C")
-        known = np.isfinite(bands)
-        bands[~known] = 0
-        here = known.sum(1)
-        centre = bands.sum(1) / np.maximum(here, 1)
-        both, shift = np.maximum(number + here, 1), centre - mean
-        squares += (((bands - centre[:, None]) * known) ** 2).sum(1) + shift**2 * number * here / both
-        mean += shift * here / both
-        number += here
-        seen += bool(here.any())
-        if seen >= most and number.all():
+        seen += moments.add(np.where(valid, values, np.nan))
+        if seen >= most and moments.number.all():
             break
     names = [band.name for band in scenes[0].source.bands]
-    if not number.all():
-        empty = ", ".join(name for name, found in zip(names, number, strict=True) if not found)
+    if not moments.number.all():
+        empty = ", ".join(name for name, found in zip(names, moments.number, strict=True) if not found)
         raise NoValidPixels("The training scenes", f"Every pixel of {empty} is nodata")
-    std = np.sqrt(squares / number)
+    mean, std = moments.mean, moments.std
     constant = std <= 1e-7 * np.abs(mean)
     if constant.any():
         which = ", ".join(name for name, same in zip(names, constant, strict=True) if same)
         _LOG.warning("Band(s) %s have one value all over the training scenes: nothing can be learnt from them.", which)
     return mean, np.where(constant, 1.0, std)
+
+
+class _Moments:
+    """Mean and standard deviation of bands, array by array."""
+
+    def __init__(self, bands: int) -> None:
+        self.number, self.mean, self._squares = (np.zeros(bands) for _ in range(3))
+
+    def add(self, values: np.ndarray) -> bool:
+        """Takes the finite values of an array (…, band) in; returns whether there are any."""
+        bands = values.reshape(-1, len(self.mean)).T.astype(np.float64, order="C")
+        known = np.isfinite(bands)
+        bands[~known] = 0
+        here = known.sum(1)
+        centre = bands.sum(1) / np.maximum(here, 1)
+        both, shift = np.maximum(self.number + here, 1), centre - self.mean
+        self._squares += (((bands - centre[:, None]) * known) ** 2).sum(1) + shift**2 * self.number * here / both
+        self.mean += shift * here / both
+        self.number += here
+        return bool(here.any())
+
+    @property
+    def std(self) -> np.ndarray:
+        """Not-a-number of a band without values."""
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(self._squares / self.number)
 
 
 def training_windows(scenes: Sequence[Scene], size: int, seed: int) -> Iterator[tuple[Scene, Window]]:
@@ -106,11 +123,13 @@ def sample_statistics(
     """
     rng = np.random.default_rng([seed, _SAMPLES])
     chosen = rng.permutation(np.resize(rng.permutation(len(samples)), max(most, 1)))
-    read = (samples.read(int(k), rng)[of == "y"] for k in chosen)
-    pixels = np.concatenate([array.reshape(-1, array.shape[-1]) for array in read])
-    pixels = (pixels if transform is None else transform(pixels)).astype(np.float64)
-    known = np.isfinite(pixels)
-    if not known.any(0).all():
+    moments: _Moments | None = None
+    for k in chosen:
+        array = samples.read(int(k), rng)[of == "y"]
+        pixels = array.reshape(-1, array.shape[-1])
+        moments = moments or _Moments(pixels.shape[1])
+        moments.add(pixels if transform is None else transform(pixels))
+    if moments is None or not moments.number.all():
         raise NoValidPixels("The training samples", "Every pixel of a band is nodata")
-    mean, std = (measure(pixels, axis=0, where=known) for measure in (np.mean, np.std))
+    mean, std = moments.mean, moments.std
     return mean, np.where(std <= 1e-7 * np.abs(mean), 1.0, std)

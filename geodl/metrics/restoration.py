@@ -180,7 +180,7 @@ class RestorationMetrics:
             sums = self._scenes.setdefault(scenes[index] if scenes else len(self._scenes), _Sums.empty(len(self.bands)))
             counted = np.ones(truth.shape[:2], bool) if weight is None else weight[index] > 0
             if x is not None:
-                self._count_consistency(sums, x[index], guess, counted)
+                self._count_consistency(sums, x[index], np.where(np.isfinite(truth), guess, np.nan), counted)
             self._count(sums, truth[inside, inside], guess[inside, inside], counted[inside, inside])
             if x is not None and self.degrade is None and x.shape[1:3] == truth.shape[:2]:
                 noise = np.subtract(x[index][..., self.inputs], truth, dtype=np.float64)
