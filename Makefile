@@ -11,9 +11,10 @@ CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvid
 demo: $(INSTALLED)
 	$(BIN)/geodl demo segmentation --overwrite
 
+# Two processes, file by file; tests that share what is dear to make lie in one file.
 test: $(INSTALLED)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/models tests/metrics tests/losses
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n 2 --dist loadfile
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile tests/models tests/metrics tests/losses
 
 test-slow: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m slow --timeout 3600

@@ -59,7 +59,9 @@ def test_closed_forms(truth: np.ndarray, guess: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "as_unit"), [("intensity", lambda i: i), ("amplitude", np.sqrt), ("dB", decibel)], ids=lambda x: str(x)
+    ("unit", "as_unit"),
+    [("intensity", lambda i: i), ("amplitude", np.sqrt), ("dB", decibel)],
+    ids=["intensity", "amplitude", "dB"],
 )
 def test_radar_values_are_compared_as_logarithms_of_intensity(unit: Any, as_unit: Any, truth: Any, guess: Any) -> None:
     expected = mean_of_valid(np.abs(np.log(guess.astype(float)) - np.log(truth)) / [2, 5])
