@@ -123,6 +123,8 @@ app.command(
     epilog=examples(
         "geodl train segmentation --set data.images=scenes/ --set data.labels=labels/ --output runs/a",
         "geodl train segmentation --set data.images=scenes/ --set data.labels=fields.gpkg --set train.epochs=10",
+        "geodl train denoising --set data.images=scenes/ --set noise.sigma=25 --output runs/denoise",
+        "geodl train superresolution --set data.images=scenes/ --set scale=2 --output runs/finer",
         "geodl train my-recipe.yaml --fold 0 --output runs/fold-0",
     )
 )(train)
@@ -137,6 +139,7 @@ app.command(
         "geodl predict runs/a scene.tif map.tif",
         "geodl predict runs/a scene.tif map.tif --confidence --overlap exact --mask area.gpkg",
         "geodl predict runs/a scenes/ maps/",
+        "geodl predict runs/denoise noisy.tif clean.tif --residual noise.tif",
     )
 )(predict)
 app.command(
@@ -150,7 +153,9 @@ app.command(epilog=examples("geodl info runs/a", "geodl info scene.tif", "geodl 
 app.command(
     epilog=examples("geodl check segmentation --set data.images=scenes/ --set data.labels=labels/"),
 )(check)
-app.command(epilog=examples("geodl demo", "geodl demo --output somewhere"))(demo)
+app.command(epilog=examples("geodl demo", "geodl demo denoising", "geodl demo superresolution --output somewhere"))(
+    demo
+)
 
 
 @app.callback()

@@ -13,7 +13,11 @@ from geodl.errors import OptionError
 __all__ = ("AnyResolution", "Fold", "Json", "Overwrite", "Quiet", "RecipeName", "Settings", "Stack", "overrides")
 
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe (segmentation) or path of a YAML file.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="Name of a shipped recipe (segmentation, denoising, …) or path of a YAML file.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
