@@ -14,7 +14,7 @@ from keras import layers
 
 from geodl.models.blocks import Norm, convolution_block, identity_block, residual_head
 from geodl.models.options import check_counts, check_factor, check_norm, statistics
-from geodl.models.resizing import CropLike, PadToMultiple, PixelShuffle, PixelUnshuffle
+from geodl.models.resizing import CropLike, LocalDeviation, PadToMultiple, PixelShuffle, PixelUnshuffle
 from geodl.models.scaling import Denormalisation, ExpIntensity, LogIntensity, Normalisation, SelectBands
 from geodl.physics.speckle import Unit, log_bias
 
@@ -49,7 +49,8 @@ def DnCNN(
             an output pixel depends on the whole input) or None.
         speckle: None: noise is added to the image. `"intensity"`, `"amplitude"` or `"dB"`: the image is from radar, in
             that unit, and the network works on the logarithm of its intensity, where speckle is added, less its bias
-            (see `LogIntensity`).
+            (see `LogIntensity`). It sees the deviations from the mean around each pixel only (see `LocalDeviation`), so
+            that an image of another calibration is treated alike.
         looks: with `speckle`, the number of looks of the images.
         floor: with `speckle`, the intensity that zeros and all smaller ones are raised to.
         mean: training mean per band, in physical units; with `speckle`, that of the unbiased log-intensity. Defaults
@@ -227,9 +228,13 @@ def _denoiser(
     image = x = keras.Input((None, None, channels), dtype="float32", name="image")
     if speckle is not None:
         x = LogIntensity(speckle, floor=floor, bias=log_bias(looks), name="log")(x)
-    x = Normalisation(means, stds, name="normalisation")(x)
+    physical = x
+    seen = x = Normalisation(means, stds, name="normalisation")(x)
+    if speckle is not None:
+        # Speckle does not depend on how bright an image is, nor on its calibration.
+        seen = LocalDeviation(name="deviation")([x, physical])
     # The difference of normalised values is as exact in float32 as that of the values themselves, or more so.
-    x = layers.Subtract(dtype="float32", name="subtract")([x, noise(x)])
+    x = layers.Subtract(dtype="float32", name="subtract")([x, noise(seen)])
     x = Denormalisation(means, stds, name="denormalisation")(x)
     if speckle is not None:
         x = ExpIntensity(speckle, name="exp")(x)

@@ -15,6 +15,7 @@ __all__ = (
     "BilinearUpsampling",
     "CropLike",
     "FillGaps",
+    "LocalDeviation",
     "PadToMultiple",
     "PixelShuffle",
     "PixelUnshuffle",
@@ -177,31 +178,29 @@ class BilinearUpsampling(_Upsampling):
         return [(1 - abs(shift)) * x + abs(shift) * (before if shift < 0 else after) for shift in shifts]
 
 
-@keras.saving.register_keras_serializable(package="geodl")
-class FillGaps(layers.Layer):
-    """Fills gaps from what is around them: the mean of the valid pixels in a square, 0 where there are none.
+class _Around(layers.Layer):
+    """A layer that knows the mean of the valid pixels in a square around each pixel.
 
-    Inputs are a normalised image and the image itself, whose gaps are not finite. Interpolation, unlike a convolution
-    with weights, hands what stands in a gap to the valid pixels beside it; the training mean would be a fringe there.
+    Inputs are a normalised image and the image itself, whose gaps are not finite.
 
     Args:
         radius: of the square, in pixels.
     """
 
-    def __init__(self, radius: int = 2, **kwargs: Any) -> None:
+    def __init__(self, radius: int, **kwargs: Any) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
         self.radius = radius
         self.receptive = Gather(kernel=2 * radius + 1, before=radius)
 
-    def call(self, inputs: Sequence[Any]) -> Any:
-        """Fills the gaps of `inputs[0]`, which are 0, where `inputs[1]` is not finite."""
+    def known_and_mean(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
+        """Returns 1 where `inputs[1]` is finite and 0 elsewhere; and the mean of `inputs[0]` over the former, 0 of none."""
         image, physical = inputs
         known = ops.cast(ops.isfinite(physical), image.dtype)
         total, share = (
             ops.average_pool(values, 2 * self.radius + 1, strides=1, padding="same")
             for values in (image * known, known)
         )
-        return ops.where(known > 0, image, total / ops.maximum(share, 1e-6))
+        return known, total / ops.maximum(share, 1e-6)
 
     def compute_output_shape(self, input_shape: Sequence[_Shape]) -> _Shape:
         """The image's."""
@@ -210,6 +209,46 @@ class FillGaps(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), "radius": self.radius}
+
+
+@keras.saving.register_keras_serializable(package="geodl")
+class FillGaps(_Around):
+    """Fills gaps with the mean of the valid pixels around them, 0 where there are none.
+
+    Interpolation, unlike a convolution with weights, hands what stands in a gap to the valid pixels beside it; the
+    training mean would be a fringe there. Inputs are a normalised image and the image itself, whose gaps are not finite.
+
+    Args:
+        radius: of the square that is looked at, in pixels.
+    """
+
+    def __init__(self, radius: int = 2, **kwargs: Any) -> None:
+        super().__init__(radius, **kwargs)
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Fills the gaps of `inputs[0]` where `inputs[1]` is not finite."""
+        known, mean = self.known_and_mean(inputs)
+        return ops.where(known > 0, inputs[0], mean)
+
+
+@keras.saving.register_keras_serializable(package="geodl")
+class LocalDeviation(_Around):
+    """Subtracts from each pixel the mean of the valid pixels around it; gaps become 0.
+
+    What follows does not see by how much a whole image is brighter: in logarithms that is its calibration. Inputs are a
+    normalised image and the image itself, whose gaps are not finite.
+
+    Args:
+        radius: of the square that the mean is taken over, in pixels.
+    """
+
+    def __init__(self, radius: int = 16, **kwargs: Any) -> None:
+        super().__init__(radius, **kwargs)
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Returns the deviations of `inputs[0]`."""
+        known, mean = self.known_and_mean(inputs)
+        return (inputs[0] - mean) * known
 
 
 @keras.saving.register_keras_serializable(package="geodl")

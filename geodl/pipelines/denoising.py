@@ -57,6 +57,10 @@ __all__ = ("PIPELINE", "Denoising")
 _NETWORKS: dict[str, Callable[..., keras.Model]] = {"dncnn": DnCNN, "ffdnet": FFDNet, "unet": ResidualUNet}
 
 
+_FLOOR, _FLOOR_OF_ANY = 5e-4, 1e-9
+"""Least intensity that has a logarithm, in parts of the training mean; where scenes may be of any calibration."""
+
+
 class Denoising(Restoration):
     """The `denoising` pipeline."""
 
@@ -68,7 +72,7 @@ class Denoising(Restoration):
     _unit: Unit | None = None
     """Of radar scenes with speckle; None: noise that is added."""
     _floor: float = 1e-6
-    """Least intensity that has a logarithm: half a thousandth of the training mean of the darkest band."""
+    """Least intensity that has a logarithm, from the training mean of the darkest band."""
 
     @property
     def scoring(self) -> Scoring:
@@ -245,7 +249,7 @@ class Denoising(Restoration):
         means = sample_statistics(train, transform=intensity, seed=seed)[0]
         if not (means > 0).all():
             raise NoValidPixels("The training samples", "No intensity of a band is above 0")
-        self._floor = 5e-4 * float(means.min())
+        self._floor = (_FLOOR if not self.recipe.noise.level else _FLOOR_OF_ANY) * float(means.min())
 
         def logarithm(values: np.ndarray) -> np.ndarray:
             return np.log(np.maximum(to_intensity(values, unit), self._floor)) - log_bias(self._looks)

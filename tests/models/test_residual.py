@@ -149,3 +149,16 @@ def test_says_which_option_is_wrong(build: Any, option: str, value: object) -> N
 def test_refuses_impossible_speckle(option: str, value: float) -> None:
     with pytest.raises(OptionError, match=rf"^{option}: expected "):
         DnCNN(**SMALL[DnCNN], speckle="intensity", **{option: value})
+
+
+@once
+@pytest.mark.parametrize("unit", ["intensity", "amplitude"])
+def test_radar_images_of_another_calibration_are_treated_alike(unit: Any) -> None:
+    keras.utils.set_random_seed(0)
+    network = stirred(DnCNN(1, depth=3, width=4, speckle=unit, floor=1e-20, mean=[2.0], std=[1.5]))
+    x = np.random.default_rng(0).gamma(1, 7, (1, 40, 45, 1)).astype(np.float32)
+    x[0, 5:9, 5:9] = np.nan
+    known = np.isfinite(x)
+    one, other = run(network, x)[known], run(network, 1000 * x)[known]
+    assert not np.allclose(one, x[known], rtol=0.01)
+    np.testing.assert_allclose(other, 1000 * one, rtol=2e-4)

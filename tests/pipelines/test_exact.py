@@ -17,6 +17,7 @@ from geodl.pipelines.task import Parts
 
 NETWORKS: dict[str, tuple[Callable[[], keras.Model], int, int, int]] = {
     "dncnn": (lambda: DnCNN(1, depth=4, width=4), 1, 1, 1),
+    "radar": (lambda: DnCNN(1, depth=3, width=4, speckle="dB"), 1, 1, 1),
     "ffdnet": (lambda: FFDNet(1, depth=3, width=4), 2, 1, 1),
     "unet": (lambda: ResidualUNet(1, width=4, depth=1, blocks=1, stem=1), 1, 1, 1),
     "srcnn": (lambda: SRCNN(1, scale=3, width=4), 1, 1, 3),
