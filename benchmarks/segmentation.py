@@ -12,37 +12,20 @@ Data: the folder named by GEODL_DATA, default ../shared/data.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from harness import provenance, store
+from recipes import DATA, GEODL, train_run
 
-DATA = Path(os.environ.get("GEODL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FLOOD_POOL = ("India", "Nigeria", "Spain")
 
 
 def train_fold(runs: Path, name: str, fold: int | None, settings: list[str]) -> dict[str, Any]:
-    """Runs `geodl train segmentation` for one fold, unless it is done, and returns its metrics.json with CPU minutes."""
-    folder = runs / (name if fold is None else f"{name}-fold{fold}")
-    spent = folder.with_suffix(".cpu.json")
-    if not (folder / "network.keras").is_file():
-        command = [str(Path(sys.executable).with_name("geodl")), "train", "segmentation", "--output", str(folder)]
-        command += [word for setting in settings for word in ("--set", setting)]
-        command += [] if fold is None else ["--fold", str(fold)]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        earlier = json.loads(spent.read_text())["cpu_minutes"] if spent.is_file() else 0.0
-        spent.write_text(json.dumps({"cpu_minutes": earlier + seconds / 60}))
-    result = json.loads((folder / "metrics.json").read_text())
-    return {**result, "cpu_minutes": round(json.loads(spent.read_text())["cpu_minutes"], 1)}
+    """Runs `geodl train segmentation` for one fold; see `train_run`."""
+    return train_run(runs / (name if fold is None else f"{name}-fold{fold}"), "segmentation", settings, fold)
 
 
 def pooled_iou(confusions: list[list[list[int]]], index: int) -> float:
@@ -128,7 +111,7 @@ def carolina(runs: Path, settings: list[str]) -> dict[str, Any]:
     target = runs / "carolina-map.tif"
     if not target.is_file():
         command = [
-            str(Path(sys.executable).with_name("geodl")),
+            GEODL,
             "predict",
             str(runs / "carolina"),
             str(folder / "B0?.tif"),
