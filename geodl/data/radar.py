@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from geodl.contract import Band
 from geodl.data.source import Source, Window
+from geodl.errors import UnitMismatch
 from geodl.physics.speckle import Unit, from_intensity, to_intensity
 
-__all__ = ("RadarSource", "radar_unit")
+__all__ = ("RadarSource", "in_unit", "one_unit", "radar_unit")
 
 _UNITS: dict[str, Unit] = {"intensity": "intensity", "amplitude": "amplitude", "db": "dB"}
 
@@ -28,6 +29,33 @@ def radar_unit(bands: Iterable[Band]) -> Unit | None:
     """
     stated = {_UNITS.get(band.unit.casefold()) for band in bands}
     return stated.pop() if len(stated) == 1 else None
+
+
+def one_unit(sources: Sequence[Source]) -> Unit | None:
+    """Returns what the bands of scenes hold, as they all state; None where they state no unit of radar.
+
+    Raises:
+        UnitMismatch: some state another unit of radar than the first band, or none.
+    """
+    bands = [(source.name, band) for source in sources for band in source.bands]
+    first = bands[0][1]
+    unit = radar_unit([first])
+    for name, band in bands:
+        if radar_unit([band]) != unit:
+            raise UnitMismatch(name, band=band.name, expected=first.unit, received=band.unit)
+    return unit
+
+
+def in_unit(source: Source, wanted: Unit, *, unstated: Unit | None) -> Source:
+    """Brings a scene to a unit.
+
+    Args:
+        source: a radar scene.
+        wanted: the unit.
+        unstated: what it holds where it does not state it; None: what is wanted.
+    """
+    stated = radar_unit(source.bands)
+    return source if stated == wanted else RadarSource(source, unit=stated or unstated or wanted, wanted=wanted)
 
 
 class RadarSource(Source):

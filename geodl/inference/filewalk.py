@@ -169,9 +169,11 @@ def _check_targets(request: Request, written: Sequence[Path], polygons: Polygons
 
 def _check_polygons(mapper: Mapper, polygons: Polygons, count: int, overwrite: bool) -> None:
     kind = mapper.contract.output.kind
-    if count > 1 or kind != "classes":
+    if kind != "classes":
+        raise OptionError(_VECTORISE, expected="a network that tells classes apart", received=f"one of {kind}")
+    if count > 1:
         expected = "one map of classes; mosaic=True (--mosaic) makes one of many scenes"
-        raise OptionError(_VECTORISE, expected=expected, received=f"{count} of {kind}")
+        raise OptionError(_VECTORISE, expected=expected, received=count)
     from geodl.inference.vectorise import check_request
 
     check_request(polygons.target, simplify=polygons.simplify, minimum=polygons.minimum, overwrite=overwrite)

@@ -28,12 +28,11 @@ from geodl.data.degraded import Degradation
 from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import open_source
 from geodl.data.pairing import pair
-from geodl.data.radar import RadarSource, radar_unit
+from geodl.data.radar import in_unit, one_unit, radar_unit
 from geodl.data.samples import Samples, Scene
-from geodl.data.source import Source, one_time
-from geodl.data.stacked import StackedSource
+from geodl.data.source import Source
 from geodl.data.statistics import sample_statistics
-from geodl.errors import NoValidPixels, RecipeError, UnitMismatch
+from geodl.errors import NoValidPixels, RecipeError
 from geodl.inference.adapting import NOISE_LEVEL, without_noise_level
 from geodl.inference.fitting import fit_source
 from geodl.inference.radar import HALF_LOOK
@@ -43,6 +42,7 @@ from geodl.metrics.speckle import homogeneous_areas
 from geodl.models import DnCNN, FFDNet, ResidualUNet
 from geodl.physics.speckle import Unit, log_bias, to_intensity
 from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.looks import open_look, with_look
 from geodl.pipelines.networks import build_network
 from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
@@ -107,38 +107,35 @@ class Denoising(Restoration):
             return self._agreeing(open_scenes(found, data))
         first = open_scenes([(name, spec) for name, (spec, _) in found], data)
         pairs = [
-            _with_target(source, _target(spec, source)) for source, (_, (_, spec)) in zip(first, found, strict=True)
+            with_look(source, open_look(spec, source)) for source, (_, (_, spec)) in zip(first, found, strict=True)
         ]
         return self._agreeing(pairs)
 
     def _agreeing(self, sources: list[Source]) -> list[Source]:
         """Returns radar scenes, or refuses them where they state different units, or another one than the recipe."""
         noise = self.recipe.noise
-        first = radar_unit(sources[0].bands[:1])
-        if noise.kind not in ("speckle", "none"):
-            return sources
-        for source in sources:
-            for band in source.bands:
-                if radar_unit([band]) != first:
-                    raise UnitMismatch(
-                        source.name, band=band.name, expected=sources[0].bands[0].unit, received=band.unit
-                    )
-        if first is not None and noise.unit not in ("auto", first):
-            raise RecipeError("noise.unit", f"the scenes state {first}. Received: {noise.unit}.")
+        if noise.kind in ("speckle", "none"):
+            stated = one_unit(sources)
+            if stated is not None and noise.unit not in ("auto", stated):
+                raise RecipeError("noise.unit", f"the scenes state {stated}. Received: {noise.unit}.")
         return sources
 
     def open_fitting(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
         """Opens scenes as a trained network's contract asks; see `Restoration.open_fitting`."""
         data, plain = self.recipe.data, without_noise_level(contract)
         wanted = radar_unit(plain.input.bands)
+        of_parts = [band.name for band in plain.input.bands] == [HALF_LOOK]
+        if of_parts != (self.recipe.noise.learn == "merlin"):
+            learnt = "merlin" if of_parts else "another way than merlin"
+            raise RecipeError("noise.learn", f"the network learnt by {learnt}. Received: {self.recipe.noise.learn}.")
         if [band.name for band in plain.input.bands] == [LUMA]:
             return [fit_source(LumaSource(open_source(spec, name=name)), plain) for name, spec in found]
-        if [band.name for band in plain.input.bands] == [HALF_LOOK]:
+        if of_parts:
             return open_scenes(found, data)
         if self.recipe.noise.two_looks:
             first = self._fitting([(name, spec) for name, (spec, _) in found], plain, wanted)
             return [
-                _with_target(source, self._in_unit(_target(spec, source), wanted))
+                with_look(source, self._in_unit(open_look(spec, source), wanted))
                 for source, (_, (_, spec)) in zip(first, found, strict=True)
             ]
         return self._fitting(found, plain, wanted)
@@ -154,10 +151,8 @@ class Denoising(Restoration):
 
     def _in_unit(self, source: Source, wanted: Unit | None) -> Source:
         """Brings a radar scene to a unit, if one is wanted; what states none is in the recipe's, or in this one."""
-        stated, asked = radar_unit(source.bands), self.recipe.noise.unit
-        if wanted is None or stated == wanted:
-            return source
-        return RadarSource(source, unit=stated or (wanted if asked == "auto" else asked), wanted=wanted)
+        asked = self.recipe.noise.unit
+        return source if wanted is None else in_unit(source, wanted, unstated=None if asked == "auto" else asked)
 
     def look_at(self, sources: Sequence[Source]) -> None:
         """Finds out whether scenes are of radar, and in what unit."""
@@ -180,7 +175,7 @@ class Denoising(Restoration):
             self._unit = None
         if self.recipe.network.name == "ffdnet" and noise.kind != "gaussian":
             raise RecipeError(
-                "network.name", f"ffdnet is told the level of gaussian noise. Received: {noise.kind} noise."
+                "network.name", f"ffdnet is told the level of gaussian noise. Received: noise.kind {noise.kind}."
             )
         if self.scoring.reference == "none" and self._unit is None:
             raise RecipeError("scoring.reference", "none is for radar scenes (noise.unit: intensity, amplitude or dB).")
@@ -409,18 +404,6 @@ def _as_it_is(
     values: np.ndarray, weight: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return values, values, weight
-
-
-def _target(spec: str, source: Source) -> Source:
-    """Opens a second look, with the bands of the first: those of its names, or as many without them, in their order."""
-    second = one_time(open_source(spec, name=source.name))
-    names, own = ([band.name for band in each.bands] for each in (source, second))
-    return second.select(tuple(names)) if set(names) <= set(own) or len(own) != len(names) else second
-
-
-def _with_target(source: Source, second: Source) -> Source:
-    """Puts the bands of a second look behind those of the first."""
-    return StackedSource([source, second.rename([f"{band.name}.2" for band in source.bands])])
 
 
 PIPELINE = Denoising

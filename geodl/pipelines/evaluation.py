@@ -16,7 +16,7 @@ from geodl.contract import Contract
 from geodl.data.batches import in_order
 from geodl.data.samples import Samples
 from geodl.data.splits import Part
-from geodl.errors import OptionError
+from geodl.errors import NoValidPixels, OptionError, RecipeError
 from geodl.inference.runtime import Call, compile_network
 from geodl.pipelines.task import Pipeline, open_pipeline
 
@@ -109,7 +109,8 @@ def evaluate(
 
     Raises:
         BundleError: `run` is no bundle.
-        RecipeError: an unknown key or a wrong value among the overrides.
+        RecipeError: an unknown key or a wrong value among the overrides, or one that would make it another network.
+        NoValidPixels: there is no pixel to score.
         OptionError: another split of the run's own data: what it holds out may have been trained on.
         GeodlError: data that does not fit the bundle's contract.
     """
@@ -128,8 +129,11 @@ def evaluate(
     if other_data and "data.dataset" not in changes:
         changes["data.dataset"] = None
     pipeline = open_pipeline(bundle.recipe, {"train.init": None, **changes})
+    _check_settled(pipeline, bundle.recipe, changes)
     samples, part = pipeline.held_out(bundle.contract, named or ("all" if other_data else None))
     evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
+    if not any(map(np.isfinite, evaluation.metrics.values())) and not _any_counts(samples):
+        raise NoValidPixels("The data to score", "Every pixel is nodata, or without a truth")
     if baselines:
         own = open_pipeline(bundle.recipe, {"train.init": None})
         trained = own.samples().train
@@ -139,6 +143,22 @@ def evaluate(
     if json is not None:
         replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
     return evaluation
+
+
+def _check_settled(pipeline: Pipeline, recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuses changes of what the network is."""
+    other = [key for key in changes if key.split(".")[0] in pipeline.settled]
+    if not other:
+        return
+    own = open_pipeline(recipe, {key: value for key, value in changes.items() if key not in other}).recipe
+    for key in other:
+        name = key.split(".")[0]
+        if getattr(own, name) != getattr(pipeline.recipe, name):
+            raise RecipeError(key, f"the network is trained; what it is cannot be changed. Received: {changes[key]!r}.")
+
+
+def _any_counts(samples: Samples) -> bool:
+    return any((weight > 0).any() for *_, weight in in_order(samples, 1))
 
 
 def _spread(overrides: Mapping[str, Any]) -> dict[str, Any]:

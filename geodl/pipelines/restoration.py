@@ -67,6 +67,8 @@ class Restoration(Pipeline):
     """Standard deviation of each band of the truth, the unit of the losses."""
     _eight_bits: bool = False
     """Whether the scenes are of whole numbers from 0 to 255."""
+    _luma: bool = False
+    """Whether they are the brightness of images, which is taken on a scale of 0 to 255 whatever the images are."""
 
     @abstractmethod
     def open_scenes(self, found: Sequence[tuple[str, Any]]) -> list[Source]:
@@ -151,6 +153,8 @@ class Restoration(Pipeline):
     def found(self) -> list[tuple[str, Any]]:
         """Lists the scenes of the recipe: (name, spec) of each."""
         data = self.recipe.data
+        if data.labels is not None:
+            raise RecipeError("data.labels", f"{self.name} has no labels: scenes are their own truth.")
         if data.images is None:
             raise RecipeError(
                 "data.images", "no scenes given. Set it to a file, a folder or a glob (--set data.images=…)."
@@ -168,6 +172,7 @@ class Restoration(Pipeline):
             for source in sources
             for band in source.bands
         )
+        self._luma = all(is_luma([band.name for band in source.bands]) for source in sources)
 
     def augmentation(self, scenes: Sequence[Scene]) -> Augmentation | None:
         """Varies training windows before they are degraded."""
@@ -180,6 +185,12 @@ class Restoration(Pipeline):
 
     def loss(self) -> keras.losses.Loss:
         """Builds the recipe's sum of losses, in units of each band's standard deviation."""
+        for term in self.recipe.loss:
+            if term["name"] == "gamma" and (term.get("unit") or self.loss_defaults().get("unit")) is None:
+                raise RecipeError(
+                    "loss",
+                    "gamma is for radar scenes. Expected: charbonnier, l1, l2 or ssim, or a `unit` beside its name.",
+                )
         return losses.build(self.recipe.loss or "l1", among=losses.RESTORATION, defaults=self.loss_defaults())
 
     def loss_defaults(self) -> dict[str, Any]:
@@ -190,7 +201,7 @@ class Restoration(Pipeline):
         """Returns the range that PSNR refers to; None: each scene's own."""
         if not isinstance(self.scoring.peak, str):
             return self.scoring.peak
-        if self._eight_bits:
+        if self._eight_bits or self._luma:
             return 255.0
         return 1.0 if all(band.unit == "reflectance" for band in output.bands) else None
 
@@ -202,7 +213,9 @@ class Restoration(Pipeline):
 
     def protocol(self) -> dict[str, Any]:
         """Returns how the metrics are computed."""
-        peak = "255 for 8-bit scenes" if self._eight_bits else "1 for reflectance, else each scene's own range"
+        peak = "1 for reflectance, else each scene's own range"
+        if self._eight_bits or self._luma:
+            peak = f"255 for {'8-bit scenes' if self._eight_bits else 'brightness'}"
         return {
             "metric": "scores of each scene over its valid pixels, averaged over scenes",
             "context": f"scenes above 1024 pixels are scored in windows with {CONTEXT} pixels of surroundings",

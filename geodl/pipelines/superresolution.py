@@ -51,6 +51,7 @@ class Superresolution(Restoration):
     name: ClassVar[str] = "superresolution"
     recipe_model: ClassVar[type[Recipe]] = SuperresolutionRecipe
     recipe: SuperresolutionRecipe
+    settled: ClassVar[tuple[str, ...]] = ("network", "scale", "mode", "guide", "sharpen")
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
@@ -94,6 +95,12 @@ class Superresolution(Restoration):
         if is_luma(data.bands):
             return self.open_luma(found)
         return open_scenes(found, data)
+
+    def found(self) -> list[tuple[str, Any]]:
+        """Lists the scenes; see `Restoration.found`."""
+        if self.recipe.data.targets is not None:
+            raise RecipeError("data.targets", "second looks are for denoising: fine scenes are their own truth.")
+        return super().found()
 
     def open_fitting(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
         """Opens scenes with the bands of a trained network; see `Restoration.open_fitting`."""
@@ -204,12 +211,6 @@ class Superresolution(Restoration):
             inputs=slice(-len(output.bands), None),
             unit=output.bands[0].unit,
         )
-
-    def peak(self, output: ModelOutput) -> float | None:
-        """255 for the brightness of 8-bit images too, as the papers take it."""
-        if isinstance(self.scoring.peak, str) and [band.name for band in output.bands] == [LUMA]:
-            return 255.0
-        return super().peak(output)
 
     def baselines(self, output: ModelOutput) -> Mapping[str, Baseline]:
         """Cubic convolution: what can be had without learning."""

@@ -84,6 +84,8 @@ class Pipeline(ABC):
     monitor: ClassVar[str]
     """Metric that chooses the best epoch."""
     mode: ClassVar[Literal["max", "min"]]
+    settled: ClassVar[tuple[str, ...]] = ("network",)
+    """Keys of a recipe that say what a trained network is: when it is scored they cannot be others."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe

@@ -20,7 +20,8 @@ class Scoring(Section):
     """truth: scenes are taken as clean, and degraded to be restored; none: they are noisy themselves, and judged by what
     needs no truth. Then no epoch is chosen: the last is kept."""
     peak: Literal["auto"] | float = "auto"
-    """Range of the data that PSNR and SSIM refer to; auto: 255 for 8-bit scenes, 1 for reflectance, else each scene's own."""
+    """Range of the data that PSNR and SSIM refer to; auto: 255 for 8-bit scenes and for luma, 1 for
+    reflectance, else each scene's own."""
     crop: int = Field(default=0, ge=0)
     """Pixels along the borders of a scene that do not count."""
     whole_numbers: Literal["auto"] | bool = "auto"

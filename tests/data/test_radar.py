@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geodl.contract import Band
-from geodl.data.radar import RadarSource, radar_unit
+from geodl.data.radar import RadarSource, in_unit, radar_unit
 from geodl.physics.speckle import Unit
 from tests.data.fakes import FakeSource
 
@@ -47,3 +47,9 @@ def test_bands_are_selected() -> None:
 )
 def test_a_unit_is_known_where_all_bands_state_it(units: list[str], expected: str | None) -> None:
     assert radar_unit([Band("a", unit=unit) for unit in units]) == expected
+
+
+def test_what_is_not_stated_is_told_or_taken_as_wanted() -> None:
+    source = FakeSource(np.full((1, 1, 1), 100.0, np.float32))
+    found = [in_unit(source, "dB", unstated=unit).read()[0].item() for unit in ("intensity", "amplitude", None)]
+    assert found == pytest.approx([20, 40, 100])

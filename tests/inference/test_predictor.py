@@ -411,7 +411,7 @@ def test_polygons_say_class_and_confidence(model: Predictor, write: Callable[...
         np.testing.assert_allclose(mean, confidence[inside].mean(), rtol=1e-5)
     with pytest.raises(OutputExists, match="map.gpkg already holds polygons"):
         model.predict_file(scene, tmp_path / "again.tif", vectorise=polygons)
-    with pytest.raises(OptionError, match=r"vectorise \(--vectorize\): expected one map of classes"):
+    with pytest.raises(OptionError, match=r"vectorise \(--vectorize\): expected one map of classes.*Received: 2"):
         model.predict_file([scene, path], tmp_path / "maps", vectorise=polygons)
 
 

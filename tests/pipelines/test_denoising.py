@@ -221,7 +221,7 @@ def test_a_network_is_told_how_noisy_a_scene_is(tmp_path: Path) -> None:
         assert clean.count == 1 and np.isfinite(clean.read()).all()
         assert (clean.read() != other.read()).any()
     with pytest.raises(
-        RecipeError, match=r"network\.name: ffdnet is told the level of gaussian noise\. Received: speckle"
+        RecipeError, match=r"network\.name: ffdnet is told the level of gaussian noise\. Received: noise\.kind speckle"
     ):
         pipeline(grey(tmp_path), noise={"kind": "speckle", "unit": "amplitude"}, network={"name": "ffdnet"}).samples()
 
@@ -283,6 +283,8 @@ def test_radar_without_a_truth_and_from_its_own_parts(tmp_path: Path) -> None:
     geodl.load(run.path).predict_file(images, tmp_path / "map.tif")
     with rasterio.open(tmp_path / "map.tif") as made:
         assert made.count == 1 and (made.read() > 0).all()
+    with pytest.raises(RecipeError, match=r"noise\.learn: the network learnt by merlin\. Received: blind_spot"):
+        geodl.evaluate(run.path, {"data.images": images, "noise.learn": "blind_spot"})
     one_band = write(tmp_path / "one.tif", landscape(96, 96).astype("float32"))
     with pytest.raises(
         RecipeError, match=r"merlin expects two bands: real and imaginary\. Received: scenes of 1 bands"
@@ -317,6 +319,8 @@ def test_scores_without_a_truth_are_for_radar(tmp_path: Path) -> None:
         ({"network__name": "dncn"}, "Did you mean 'dncnn'?"),
         ({"network__depth": 1}, "depth: expected a whole number of at least 2"),
         ({"loss": "cross_entropy"}, "expected one of l1, l2, charbonnier, gamma, ssim"),
+        ({"loss": "gamma"}, "loss: gamma is for radar scenes"),
+        ({"data__labels": __file__}, "data.labels: denoising has no labels"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:

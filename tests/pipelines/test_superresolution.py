@@ -13,7 +13,15 @@ from PIL import Image
 
 import geodl
 from geodl.contract import Contract
-from geodl.errors import BandMismatch, GeodlError, GridMismatch, RecipeError, ResolutionMismatch, UnitMismatch
+from geodl.errors import (
+    BandMismatch,
+    GeodlError,
+    GridMismatch,
+    NoValidPixels,
+    RecipeError,
+    ResolutionMismatch,
+    UnitMismatch,
+)
 from geodl.physics.sensor import degrade, enlarge, rgb_to_luma
 from geodl.pipelines.superresolution import Superresolution
 from geodl.pipelines.task import open_pipeline
@@ -96,6 +104,18 @@ class TestSuperresolution(PipelineCase):
         # Coarse pixels that hold nodata are nodata.
         pixels[:6, :8] = 0
         assert found.details["scenes"][0]["pixels"] == 2 * pixels[2:-2, 2:-2].sum()
+
+    def test_what_the_network_is_cannot_be_changed_when_it_is_scored(self, run: Any) -> None:
+        assert geodl.evaluate(run[0].path, {"scale": 2}).metrics == pytest.approx(run[0].metrics, abs=1e-3)
+        with pytest.raises(RecipeError, match=r"scale: the network is trained.*Received: 3"):
+            geodl.evaluate(run[0].path, {"scale": 3})
+        with pytest.raises(RecipeError, match=r"network\.width: the network is trained.*Received: 8"):
+            geodl.evaluate(run[0].path, {"network.width": 8})
+
+    def test_a_scene_without_any_value_has_no_score(self, run: Any, tmp_path: Path) -> None:
+        empty = write(tmp_path / "empty.tif", np.zeros((20, 20, 2), "uint16"), names=("B04", "B08"), nodata=0)
+        with pytest.raises(NoValidPixels, match="The data to score"):
+            geodl.evaluate(run[0].path, {"data.images": empty})
 
     def test_a_scene_with_other_bands_is_refused_by_name(self, run: Any, tmp_path: Path) -> None:
         one = write(tmp_path / "one.tif", landscape(20, 20).astype("uint16"), names=("B04",))
@@ -195,6 +215,8 @@ def test_bands_on_grids_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ({"mode": "single_image", "scale": 5, "data__patch": 20}, "scale: expected 2, 3 or 4. Received: 5."),
         ({"scoring__reference": "none"}, "scoring.reference: none is for denoising. Expected: truth."),
         ({"data__augment__noise": 0.1}, "data.augment"),
+        ({"mode": "single_image", "loss": "gamma"}, "loss: gamma is for radar scenes"),
+        ({"data__targets": __file__}, "data.targets: second looks are for denoising"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -204,6 +226,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, changes: dict[str,
     with pytest.raises(GeodlError) as error:
         asked = pipeline(images, **changes)
         asked.network(asked.samples())
+        asked.loss()
     assert sentence in str(error.value)
 
 
@@ -240,6 +263,9 @@ def test_brightness_of_colour_and_grey_pictures(tmp_path: Path) -> None:
     error = (np.clip(np.rint(enlarge(low, 2)), 0, 255) - np.rint(luma))[2:-2, 2:-2]
     bicubic = found.baselines["bicubic"].details["scenes"][0]["psnr"]
     assert bicubic == pytest.approx(10 * np.log10(255**2 / np.square(error).mean()), abs=0.01)
+    floating = write(tmp_path / "floating.tif", landscape(20, 20).astype("float32"))
+    of_floats = geodl.evaluate(run.path, {"data.images": floating})
+    assert of_floats.details["peak"] == 255 and of_floats.protocol["peak"] == "255 for brightness"
     network = geodl.load(run.path)
     network.predict_file(tmp_path / "images/colour.png", tmp_path / "colour.tif")
     network.predict_file(grey, tmp_path / "grey.tif")
