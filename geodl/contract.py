@@ -83,6 +83,10 @@ class ModelInput:
     resample: str | None = None
     """How bands of one scene that lie on coarser grids are brought onto that of the finest, as one of
     `geodl.data.resample.METHODS`; None: all must lie on one grid. Where it is stated, nobody needs to ask for it."""
+    coarse: tuple[str, ...] = ()
+    """Bands whose pixels are `ratio` times as large before they are brought to the finest grid."""
+    ratio: int = 1
+    """See `coarse`."""
 
     def dim(self, name: str) -> Dim:
         """Returns the axis called `name`. Raises `ContractError` if there is none."""

@@ -111,6 +111,11 @@ class RasterSource(Source):
         """The files that are read."""
         return tuple(dict.fromkeys(file.path for file, _ in self._places))
 
+    @property
+    def stored_resolutions(self) -> tuple[tuple[float, float], ...]:
+        """Pixel size of each band along y and x as its file has it, whatever the grid that it is brought onto."""
+        return tuple((file.file if isinstance(file, WarpedFile) else file).grid.resolution for file, _ in self._places)
+
     def select(self, names: tuple[str, ...]) -> Self:
         """Returns the same scene with these bands in this order. Raises `BandMismatch` where one is missing."""
         positions = find_bands(self.name, self.bands, names)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from geodl.contract import Contract
 from geodl.data.opening import needs_bands, open_source
+from geodl.data.pixelsize import TOLERANCE
+from geodl.data.raster import RasterSource
 from geodl.data.resample import Resample
 from geodl.data.source import Grid, Source, Window
 from geodl.data.windows import bbox_window
+from geodl.errors import ResolutionMismatch
 from geodl.inference.adapting import Adapted, adapt, without_noise_level
 from geodl.inference.fitting import fit_source
 from geodl.inference.options import Options
@@ -73,7 +76,24 @@ def open_adapted(data: Any, contract: Contract, options: Options) -> tuple[Sourc
     fitted = fit_source(
         opened, adapted.contract, any_resolution=options.any_resolution, resample=options.resample
     )  # fmt: skip
+    if isinstance(fitted, RasterSource):
+        _refuse_other_ratio(fitted, contract)
     return fitted, adapted
+
+
+def _refuse_other_ratio(scene: RasterSource, contract: Contract) -> None:
+    """Raises `ResolutionMismatch` where coarse bands are not as coarse as those that the network learnt from."""
+    sizes = {band.name: size for band, (_, size) in zip(scene.bands, scene.stored_resolutions, strict=True)}
+    finest = min(sizes.values())
+    for band, size in sizes.items() if contract.input.ratio > 1 else ():
+        wanted = finest * (contract.input.ratio if band in contract.input.coarse else 1)
+        if abs(size / wanted - 1) > TOLERANCE:
+            raise ResolutionMismatch(
+                f"{scene.name}, band {band}",
+                expected=f"{wanted:.4g} (the finest band has {finest:.4g})",
+                received=f"{size:.4g}",
+                advice="Give the bands as they come, each with its own pixels.",
+            )
 
 
 def _read_area(path: str | os.PathLike[str], grid: Grid) -> Area:

@@ -180,7 +180,9 @@ class Superresolution(Restoration):
         fine = tuple(dataclasses.replace(band, name=band.name.rsplit("/", 1)[0]) for band in folded)
         step = (source.grid.resolution[0] / scale, source.grid.resolution[1] / scale)
         dims = (*axes(source.grid, step), Dim("band", size=len(fine) + count))
-        eaten = ModelInput(dims, (*fine, *coarse), resample=_ONTO)
+        eaten = ModelInput(
+            dims, (*fine, *coarse), resample=_ONTO, coarse=tuple(band.name for band in coarse), ratio=scale
+        )
         return eaten, ModelOutput("bands", bands=as_output(coarse), nodata=float("nan"))
 
     def network(self, parts: Parts) -> keras.Model:

@@ -151,6 +151,12 @@ class TestGuided(PipelineCase):
         enlarged = enlarge(values, 2)[8:52, 10:74, 0]
         assert np.abs(found[8:52, 10:74] - enlarged).mean() < 0.1 * values.std()
 
+    def test_bands_of_another_ratio_are_refused(self, run: Any, tmp_path: Path) -> None:
+        scene = self.scene(tmp_path)
+        with pytest.raises(ResolutionMismatch, match=r"band B06.*Expected 20 .*finest band has 10.*Received: 10"):
+            geodl.load(run[0].path).predict_file({**scene, "B06": scene["B02"]}, tmp_path / "map.tif")
+        assert not (tmp_path / "map.tif").exists()
+
     def test_truth_are_the_coarse_bands_themselves(self, run: Any) -> None:
         parts = pipeline(run[1]["data.images"], self.recipe).samples()
         x, y, weight = parts.train.read(5, np.random.default_rng(0))
