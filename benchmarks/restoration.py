@@ -54,8 +54,9 @@ def sentinel2(runs: Path) -> dict[str, Any]:
 
 
 def speckle(runs: Path) -> dict[str, Any]:
-    """The noise of the recipe is made that of the test: one look, white, brightness as it is."""
-    plain = ["noise.looks=1", "noise.correlation=0", "noise.level=0", "noise.contrast=1"]
+    """The noise of the recipe is made that of the test: one look, white, brightness as it is; and the loss that of PSNR."""
+    plain = ["noise.looks=1", "noise.correlation=0", "noise.level=0", "noise.contrast=1", "train.epochs=10"]
+    plain += ["loss=[{name: l2, unit: null, scale: [40]}]"]
     trained = train_run(runs / "sar1", "denoising-sar", [TRAIN, "noise.unit=amplitude", *plain])
     images = ", ".join(str(DATA / "denoise" / "bsd68" / f"test{k:03}.png") for k in range(1, 11))
     found = evaluate_run(runs / "sar1", [f"data.images=[{images}]"], baselines=True)
