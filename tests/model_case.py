@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 
 def run_network_case(
@@ -51,4 +52,24 @@ def run_network_case(
     network.save(folder / "network.keras")
     again = keras.saving.load_model(folder / "network.keras", compile=False)
     np.testing.assert_allclose(again.predict(x, verbose=0), network.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+    return network
+
+
+once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="says nothing new on another backend")
+
+
+def some(first: Any, *others: Any) -> Any:
+    """Runs a test for several networks, but for the first alone on another backend: their layers are the same."""
+    networks = [first, *(pytest.param(build, marks=once) for build in others)]
+    return pytest.mark.parametrize("build", networks, ids=lambda build: build.__name__)
+
+
+def run(network: keras.Model, x: np.ndarray) -> np.ndarray:
+    return keras.ops.convert_to_numpy(network(x.astype("float32"), training=False))
+
+
+def stirred(network: keras.Model) -> keras.Model:
+    """Moves what starts at zero: behind a head of zeros nothing else would matter, or learn in a first step."""
+    rng = np.random.default_rng(1)
+    network.set_weights([w + 0.1 * rng.normal(size=w.shape) * (not w.any()) for w in network.get_weights()])
     return network

@@ -25,8 +25,6 @@ from geodl.data.corruption import (
     TwoLooks,
 )
 from geodl.data.degraded import Degradation
-from geodl.data.luma import LUMA, LumaSource
-from geodl.data.opening import open_source
 from geodl.data.pairing import pair
 from geodl.data.radar import in_unit, one_unit, radar_unit
 from geodl.data.samples import Samples, Scene
@@ -34,7 +32,6 @@ from geodl.data.source import Source
 from geodl.data.statistics import sample_statistics
 from geodl.errors import NoValidPixels, RecipeError
 from geodl.inference.adapting import NOISE_LEVEL, without_noise_level
-from geodl.inference.fitting import fit_source
 from geodl.inference.radar import HALF_LOOK
 from geodl.metrics.despeckling import DespecklingMetrics
 from geodl.metrics.restoration import RestorationMetrics
@@ -47,7 +44,7 @@ from geodl.pipelines.networks import build_network
 from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
 from geodl.pipelines.task import Parts, Pipeline, StreamingMetrics
-from geodl.recipe import DenoisingRecipe, Recipe, Scoring, as_range
+from geodl.recipe import DenoisingRecipe, Recipe, as_range
 from geodl.report.figures import to_png
 from geodl.report.restoration import denoising_figure
 from geodl.report.speckle import ratio_figure
@@ -55,8 +52,6 @@ from geodl.report.speckle import ratio_figure
 __all__ = ("PIPELINE", "Denoising")
 
 _NETWORKS: dict[str, Callable[..., keras.Model]] = {"dncnn": DnCNN, "ffdnet": FFDNet, "unet": ResidualUNet}
-
-
 _FLOOR, _FLOOR_OF_ANY = 5e-4, 1e-9
 """Least intensity that has a logarithm, in parts of the training mean; where scenes may be of any calibration."""
 
@@ -67,7 +62,6 @@ class Denoising(Restoration):
     name: ClassVar[str] = "denoising"
     recipe_model: ClassVar[type[Recipe]] = DenoisingRecipe
     recipe: DenoisingRecipe
-    usual_patch: ClassVar[int] = 64
 
     _unit: Unit | None = None
     """Of radar scenes with speckle; None: noise that is added."""
@@ -75,9 +69,9 @@ class Denoising(Restoration):
     """Least intensity that has a logarithm, from the training mean of the darkest band."""
 
     @property
-    def scoring(self) -> Scoring:
-        """How scores are taken."""
-        return self.recipe.scoring
+    def usual_patch(self) -> int:
+        """Side of training samples where the recipe leaves it open."""
+        return 64
 
     def found(self) -> list[tuple[str, Any]]:
         """Lists scenes; of two looks a pair each."""
@@ -128,8 +122,8 @@ class Denoising(Restoration):
         if of_parts != (self.recipe.noise.learn == "merlin"):
             learnt = "merlin" if of_parts else "another way than merlin"
             raise RecipeError("noise.learn", f"the network learnt by {learnt}. Received: {self.recipe.noise.learn}.")
-        if [band.name for band in plain.input.bands] == [LUMA]:
-            return [fit_source(LumaSource(open_source(spec, name=name)), plain) for name, spec in found]
+        if is_luma([band.name for band in plain.input.bands]):
+            return self.open_fitting_luma(found, plain)
         if of_parts:
             return open_scenes(found, data)
         if self.recipe.noise.two_looks:

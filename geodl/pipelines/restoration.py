@@ -16,13 +16,14 @@ from geodl.data.augment import Augmentation
 from geodl.data.cache import cached
 from geodl.data.degraded import Degradation, DegradedSamples
 from geodl.data.luma import LUMA, LumaSource
-from geodl.data.opening import find_scenes
+from geodl.data.opening import find_scenes, open_source
 from geodl.data.samples import Samples, Sampling, Scene, SceneSamples
 from geodl.data.source import Grid, Source
 from geodl.data.splits import Part, SceneSplit
 from geodl.data.statistics import sample_statistics, statistics
 from geodl.data.unlabelled import Unlabelled
 from geodl.errors import RecipeError
+from geodl.inference.fitting import fit_source
 from geodl.pipelines.evaluation import Call
 from geodl.pipelines.scenes import open_scenes
 from geodl.pipelines.splitting import (
@@ -35,7 +36,7 @@ from geodl.pipelines.splitting import (
     split_by_recipe,
 )
 from geodl.pipelines.task import Parts, Pipeline, Table
-from geodl.recipe.restoration import Scoring
+from geodl.recipe import DenoisingRecipe, Scoring, SuperresolutionRecipe
 
 __all__ = ("Restoration", "as_output", "axes", "is_luma")
 
@@ -56,12 +57,9 @@ class Drawn(NamedTuple):
 class Restoration(Pipeline):
     """A pipeline whose truth is the scene itself. Subclasses say how scenes are opened and degraded."""
 
+    recipe: DenoisingRecipe | SuperresolutionRecipe
     monitor: ClassVar[str] = "psnr"
     mode: ClassVar[Literal["max", "min"]] = "max"
-    usual_patch: ClassVar[int]
-    """Side of training samples where the recipe leaves it open, in pixels of the scenes."""
-    patch_multiple: int = 1
-    """Sides of training samples are multiples of this."""
 
     _deviation: tuple[float, ...] = ()
     """Standard deviation of each band of the truth, the unit of the losses."""
@@ -88,8 +86,18 @@ class Restoration(Pipeline):
 
     @property
     @abstractmethod
+    def usual_patch(self) -> int:
+        """Side of training samples where the recipe leaves it open, in pixels of the scenes."""
+
+    @property
+    def patch_multiple(self) -> int:
+        """What the side of training samples is a multiple of."""
+        return 1
+
+    @property
     def scoring(self) -> Scoring:
         """How scores are taken."""
+        return self.recipe.scoring
 
     @property
     def patch(self) -> int:
@@ -164,6 +172,10 @@ class Restoration(Pipeline):
     def open_luma(self, found: Sequence[tuple[str, Any]]) -> list[Source]:
         """Opens the brightness of scenes, of which some may be in colour and some grey."""
         return open_scenes(found, self.recipe.data.model_copy(update={"bands": "auto"}), see=LumaSource)
+
+    def open_fitting_luma(self, found: Sequence[tuple[str, Any]], contract: Contract) -> list[Source]:
+        """Opens the brightness of scenes for a trained network of it."""
+        return [fit_source(LumaSource(open_source(spec, name=name)), contract) for name, spec in found]
 
     def look_at(self, sources: Sequence[Source]) -> None:
         """Takes note of what the scenes are, before anything is made of them."""
@@ -278,5 +290,5 @@ def _counted(weight: np.ndarray, scale: int) -> tuple[tuple[slice, slice], tuple
 
 
 def is_luma(bands: Sequence[str] | str) -> bool:
-    """Whether the brightness of images is asked for, and not a band of theirs."""
+    """Whether these bands, or `auto`, are the brightness of images, and not bands of theirs."""
     return list(bands) == [LUMA]

@@ -17,7 +17,6 @@ from geodl.contract import Contract, Dim, ModelInput, ModelOutput
 from geodl.data.augment import Augmentation
 from geodl.data.degraded import Degradation
 from geodl.data.downsampling import Downsampling, GuidedDownsampling
-from geodl.data.luma import LUMA, LumaSource
 from geodl.data.opening import open_source
 from geodl.data.samples import Samples, Scene
 from geodl.data.source import Source, one_time
@@ -32,7 +31,7 @@ from geodl.pipelines.networks import build_network
 from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
 from geodl.pipelines.task import Parts
-from geodl.recipe import Recipe, Scoring, SuperresolutionRecipe
+from geodl.recipe import Recipe, SuperresolutionRecipe
 from geodl.report.figures import to_png
 from geodl.report.restoration import superresolution_figure
 
@@ -59,22 +58,17 @@ class Superresolution(Restoration):
         self._sharpened: tuple[str, ...] = ()
 
     @property
-    def scoring(self) -> Scoring:
-        """How scores are taken."""
-        return self.recipe.scoring
-
-    @property
     def guided(self) -> bool:
         """Whether coarse bands are made finer with the help of fine ones."""
         return self.recipe.mode == "guided"
 
     @property
-    def usual_patch(self) -> int:  # type: ignore[override]
+    def usual_patch(self) -> int:
         """Side of training samples where the recipe leaves it open: of 40 coarse pixels; guided of 32 of the truth's."""
         return 32 // self.recipe.scale * self.recipe.scale if self.guided else 40 * self.recipe.scale
 
     @property
-    def patch_multiple(self) -> int:  # type: ignore[override]
+    def patch_multiple(self) -> int:
         """Samples are cut to whole coarse pixels."""
         return self.recipe.scale
 
@@ -109,8 +103,8 @@ class Superresolution(Restoration):
             self._sharpened = tuple(band.name for band in contract.output.bands)
             self._guide = tuple(name for name in names if name not in self._sharpened)
             return [self._folded(name, spec, contract) for name, spec in found]
-        if names == [LUMA]:
-            return [fit_source(LumaSource(open_source(spec, name=name)), contract) for name, spec in found]
+        if is_luma(names):
+            return self.open_fitting_luma(found, contract)
         return open_fitting(found, contract, self.recipe.data)
 
     def _name_bands(self, first: tuple[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from geodl.errors import OptionError
 from geodl.models import EDSR, RCAN, SRCNN, VDSR, GuidedSR, receptive_margin, total_stride
 from geodl.physics.sensor import enlarge
-from tests.model_case import run_network_case
+from tests.model_case import once, run, run_network_case, some, stirred
 
 SMALL: dict[Any, dict[str, Any]] = {
     SRCNN: {"channels": 2, "scale": 4, "width": 4},
@@ -19,25 +19,6 @@ SMALL: dict[Any, dict[str, Any]] = {
     RCAN: {"channels": 2, "scale": 2, "width": 4, "groups": 1, "blocks": 1, "reduction": 1},
     GuidedSR: {"guide": 1, "targets": 2, "width": 4, "blocks": 1},
 }
-
-once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="says nothing new on another backend")
-
-
-def some(first: Any, *others: Any) -> Any:
-    """Runs a test for several networks, but for the first alone on another backend: their layers are the same."""
-    networks = [first, *(pytest.param(build, marks=once) for build in others)]
-    return pytest.mark.parametrize("build", networks, ids=lambda build: build.__name__)
-
-
-def run(network: keras.Model, x: np.ndarray) -> np.ndarray:
-    return keras.ops.convert_to_numpy(network(x.astype("float32"), training=False))
-
-
-def stirred(network: keras.Model) -> keras.Model:
-    """Moves what starts at zero: behind a head of zeros nothing else would matter, or learn in a first step."""
-    rng = np.random.default_rng(1)
-    network.set_weights([w + 0.1 * rng.normal(size=w.shape) * (not w.any()) for w in network.get_weights()])
-    return network
 
 
 @some(EDSR, RCAN, GuidedSR)
