@@ -16,8 +16,8 @@ from geodl.errors import ContractError
 
 __all__ = ("FORMAT_VERSION", "Band", "ClassInfo", "Contract", "Dim", "ModelInput", "ModelOutput", "OutputKind")
 
-FORMAT_VERSION = 2
-"""2: `ModelInput.resample`."""
+FORMAT_VERSION = 3
+"""2: `ModelInput.resample`. 3: `ModelInput.advected`, `ModelOutput.leads`."""
 
 OutputKind = Literal["classes", "bands", "sequence", "series_label", "trajectory"]
 
@@ -87,6 +87,9 @@ class ModelInput:
     """Bands whose pixels are `ratio` times as large before they are brought to the finest grid."""
     ratio: int = 1
     """See `coarse`."""
+    advected: int = 0
+    """Frames that follow the observed ones along `time`, whose size counts these alone: the last one, carried on by the
+    motion that was seen to each of as many lead times. Who feeds the network makes them."""
 
     def dim(self, name: str) -> Dim:
         """Returns the axis called `name`. Raises `ContractError` if there is none."""
@@ -111,6 +114,8 @@ class ModelOutput:
     """Output pixels per input pixel along y and x: 1, or the factor of super-resolution."""
     nodata: float | None = None
     """Value written where the input is invalid."""
+    leads: int = 0
+    """For kind `sequence`: number of lead times; the first is one step of `time` after the last observed frame."""
 
 
 @dataclass(frozen=True)

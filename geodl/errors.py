@@ -17,6 +17,7 @@ __all__ = (
     "CheckpointMismatch",
     "ContractError",
     "EmptyDataset",
+    "FramesMissing",
     "GeodlError",
     "GridMismatch",
     "LabelsOutOfRange",
@@ -32,6 +33,7 @@ __all__ = (
     "SourceUnreadable",
     "SplitError",
     "SplitLeakage",
+    "StepMismatch",
     "TrainingDiverged",
     "UnitMismatch",
 )
@@ -169,6 +171,36 @@ class GridMismatch(GeodlError):
         super().__init__(
             f"{other} is not on the grid of {one}: the {differs} differs. Expected {expected}. Received: {received}. {advice}"
         )
+
+
+class FramesMissing(GeodlError):
+    """A sequence lacks frames that are needed: there are too few, or some in between are not there."""
+
+    def __init__(
+        self,
+        where: object,
+        *,
+        expected: str,
+        received: str,
+        missing: Sequence[object] = (),
+        advice: str = "Add the missing files, or choose another time: gaps are never bridged.",
+    ) -> None:
+        lacking = f" Missing: {_listed(missing, 4)}." if missing else ""
+        super().__init__(f"{where}: frames are missing. Expected {expected}. Received: {received}.{lacking} {advice}")
+
+
+class StepMismatch(GeodlError):
+    """A sequence has another time step than is wanted, and no whole number of its steps makes it."""
+
+    def __init__(
+        self,
+        where: object,
+        *,
+        expected: str,
+        received: str,
+        advice: str = "Set data.step to a whole multiple of it, or choose other sequences.",
+    ) -> None:
+        super().__init__(f"{where}: the time step does not fit. Expected {expected}. Received: {received}. {advice}")
 
 
 class LabelsOutOfRange(GeodlError):

@@ -11,12 +11,12 @@ import numpy as np
 
 from geodl.contract import Band, Contract, Dim
 from geodl.data.luma import LUMA, Colours, find_colours
-from geodl.data.radar import radar_unit
+from geodl.data.sar import radar_unit
 from geodl.data.source import Source, are_nameless
 from geodl.errors import BandMismatch, OptionError
 from geodl.inference.converted import Call
 from geodl.inference.noiselevel import noise_of_scene
-from geodl.inference.radar import HALF_LOOK, PARTS, in_unit, of_parts
+from geodl.inference.sar import HALF_LOOK, PARTS, in_unit, of_parts
 from geodl.physics.speckle import Unit
 
 __all__ = ("NOISE_LEVEL", "Adapted", "adapt", "without_noise_level")

@@ -26,13 +26,13 @@ from geodl.data.corruption import (
 )
 from geodl.data.degraded import Degradation
 from geodl.data.pairing import pair
-from geodl.data.radar import in_unit, one_unit, radar_unit
 from geodl.data.samples import Samples, Scene
+from geodl.data.sar import in_unit, one_unit, radar_unit
 from geodl.data.source import Source
 from geodl.data.statistics import sample_statistics
 from geodl.errors import NoValidPixels, RecipeError
 from geodl.inference.adapting import NOISE_LEVEL, without_noise_level
-from geodl.inference.radar import HALF_LOOK
+from geodl.inference.sar import HALF_LOOK
 from geodl.metrics.despeckling import DespecklingMetrics
 from geodl.metrics.restoration import RestorationMetrics
 from geodl.metrics.speckle import homogeneous_areas

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geodl.contract import Band
-from geodl.data.radar import RadarSource, in_unit, radar_unit
+from geodl.data.sar import RadarSource, in_unit, radar_unit
 from geodl.physics.speckle import Unit
 from tests.data.fakes import FakeSource
 
