@@ -56,7 +56,7 @@ lock-peers:
 	cp requirements.lock requirements-peers.tmp
 	printf '%s\n' $(CUDA) | uv pip compile pyproject.toml --group test --group peers --extra tensorboard --extra onnx --extra openvino --extra s3 \
 	  --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes --only-binary :all: \
-	  --excludes - -o requirements-peers.tmp --quiet
+	  --no-binary pysteps --no-binary jsmin --excludes - -o requirements-peers.tmp --quiet
 	$(PYTHON) benchmarks/cpu_torch.py < requirements-peers.tmp > requirements-peers.lock
 	rm requirements-peers.tmp
 
@@ -67,10 +67,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Nothing is said of wheels here: pysteps has none, and pip would refuse what it is built with.
 $(PEERS): requirements-peers.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.platform == "linux" and sys.version_info[:2] != (3, 11) and "On Linux the peers are locked for Python 3.11; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11.")'
 	test -x $(PEER)/python || $(PYTHON) -m venv .venv-peers
-	$(PEER)/python -m pip install --quiet --only-binary :all: --requirement requirements-peers.lock
+	$(PEER)/python -m pip install --quiet --requirement requirements-peers.lock
 	$(PEER)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

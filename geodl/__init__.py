@@ -1,6 +1,7 @@
 """geodl: Keras models for satellites, radars and climate data.
 
-`train`, `evaluate` and `check` belong to the pipelines, `load` gives a `Predictor`, `models` holds Keras networks.
+`train`, `evaluate` and `check` belong to the pipelines, `load` gives a `Predictor` or a `Forecaster`, `models` holds
+Keras networks.
 All of them are loaded when first used: importing geodl costs next to nothing.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geodl import data, losses, metrics, models
     from geodl.inference.converted import Runtime
+    from geodl.inference.forecaster import Forecaster
     from geodl.inference.predictor import Predictor
     from geodl.pipelines import check, evaluate, train
 
@@ -24,7 +26,7 @@ _WALK = ("train", "evaluate", "check")
 _ROOMS = ("models", "losses", "metrics", "data")
 
 
-def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor:
+def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | Forecaster:
     """Loads a trained network.
 
     Args:
@@ -34,7 +36,8 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor:
             `GEODL_RUNTIME` says, else `"auto"`.
 
     Returns:
-        A `Predictor`: maps arrays (`predict`) and files (`predict_file`).
+        A `Predictor`, which maps arrays (`predict`) and files (`predict_file`); of a network for nowcasting a
+        `Forecaster`, which does the same with radar sequences.
 
     Raises:
         BundleError: the folder is no bundle, or a file of it is damaged.
@@ -50,10 +53,10 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor:
 
     settle()
     from geodl.bundle import read_bundle
-    from geodl.inference.predictor import Predictor
+    from geodl.inference.opening import open_predictor
 
     bundle = read_bundle(path)
-    return Predictor(None, bundle.contract, bundle.path, runtime=runtime)
+    return open_predictor(None, bundle.contract, bundle.path, runtime=runtime)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,15 +10,21 @@ from geodl.baselines.filters import Bicubic, Identity, NonLocalMeans, TotalVaria
 from geodl.baselines.forest import PixelForest
 from geodl.baselines.lee import Lee, RefinedLee
 from geodl.baselines.majority import MajorityClass
+from geodl.baselines.nowcast import ANVIL, SPROG, Advection, Extrapolation, Persistence
 from geodl.data.samples import Samples
 
 __all__ = (
+    "ANVIL",
+    "SPROG",
+    "Advection",
     "Baseline",
     "Bicubic",
+    "Extrapolation",
     "Identity",
     "Lee",
     "MajorityClass",
     "NonLocalMeans",
+    "Persistence",
     "PixelForest",
     "RefinedLee",
     "TotalVariation",
@@ -45,6 +51,7 @@ class Baseline(Protocol):
 
         For classes these are logarithms of probabilities (so, logits) of shape (batch, height, width, classes),
         not-a-number at invalid pixels. For images they are values in physical units, float32 of shape (batch, height,
-        width, band), on the finer grid for super-resolution, not-a-number where x is.
+        width, band), on the finer grid for super-resolution, not-a-number where x is. For sequences they are rain rates
+        in mm/h, float32 of shape (batch, lead, height, width, 1), not-a-number where nothing is known.
         """
         ...

@@ -41,7 +41,13 @@ def info(
     if contract is not None:
         _print_contract(to, runs[0], contract)
     fits = True
-    if scenes:
+    if scenes and contract is not None and contract.output.kind == "sequence":
+        from geodl.cli.raininfo import print_sequence
+        from geodl.data.radar import find_sequences
+
+        for name, spec in find_sequences(scenes[0] if len(scenes) == 1 else scenes):
+            fits &= print_sequence(to, name, spec, contract, any_resolution=any_resolution)
+    elif scenes:
         from geodl.data.opening import find_scenes
 
         for name, spec in find_scenes(scenes[0] if len(scenes) == 1 else scenes, stack=stack):
@@ -70,6 +76,11 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
     rows = [("pipeline", contract.pipeline), ("geodl", contract.geodl_version or "–"), ("output", output.kind)]
     if output.scale != 1:
         rows.append(("scale", f"pixels {output.scale} × as fine, along y and x"))
+    if output.leads:
+        step = (contract.input.dim("time").step or 0) / 60
+        rows.append(("lead times", f"{output.leads}, +{step:g} to +{step * output.leads:g} minutes"))
+    if contract.input.advected:
+        rows.append(("advected", f"{contract.input.advected} frames, made of the last one"))
     print_table(to, name, ("property", "value"), rows, heading=False)
     dims = [dim for dim in contract.input.dims if dim.name not in ("band", "state")]
     print_table(

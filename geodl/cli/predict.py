@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from geodl.cli.forecast import Asked, forecast
 from geodl.cli.options import AnyResolution, Overwrite, Quiet, Stack
-from geodl.cli.terminal import console
+from geodl.cli.terminal import progress_bar
 from geodl.errors import OptionError
 
 __all__ = ("predict",)
@@ -24,7 +24,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SCENE... TARGET",
-            help="One scene and the map to write; or several scenes, a folder, a glob, and the folder for their maps.",
+            help="One scene and the map to write; or several scenes, a folder, a glob, and the folder for their maps. "
+            "For nowcasting: radar frames (a folder, a glob, files) and the forecast to write (.nc).",
         ),
     ],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write a band per class.")] = False,
@@ -85,11 +86,33 @@ def predict(
         typer.Option(metavar="METHOD", help="Bring scenes to the network's pixel size: bilinear, cubic, average, …"),
     ] = None,
     stack: Stack = False,
+    geotiff: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Nowcasting: also write each lead time as a GeoTIFF to this folder."),
+    ] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Nowcasting: N members, of a network that tells its spread.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Nowcasting: of the ensemble; default 0.")
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,R,…", help="Nowcasting: also the probability that these rain rates (mm/h) are exceeded."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Nowcasting: forecast from the last frame up to then (UTC); default: the last."
+        ),
+    ] = None,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Map scenes with a trained network: cloud-optimised GeoTIFFs on the scenes' grids."""
+    """Map scenes with a trained network, or forecast rain: GeoTIFFs on the scenes' grids, or CF NetCDF."""
     given = {
         "batch_size": batch_size,
         "bbox": None if bbox is None else _bbox(bbox),
@@ -121,21 +144,66 @@ def predict(
     if len(paths) < 2:
         raise OptionError("geodl predict", expected="at least one scene and a target", received=" ".join(paths))
     *scenes, target = paths
-    source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
+    for_maps = {
+        "--probabilities": probabilities,
+        "--confidence": confidence,
+        "--entropy": entropy,
+        "--residual": residual is not None,
+        "--noise-level": noise_level is not None,
+        "--overlap": overlap != "auto",
+        "--batch-size": batch_size is not None,
+        "--bbox": bbox is not None,
+        "--mask": mask is not None,
+        "--tta": tta is not None,
+        "--vectorize": vectorize is not None,
+        "--mosaic": mosaic,
+        "--stack": stack,
+    }
+    for_forecasts = {
+        "--geotiff": geotiff,
+        "--ensemble": ensemble,
+        "--seed": seed,
+        "--thresholds": thresholds,
+        "--at": at,
+    }
     import geodl
 
-    model = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
+    model: Any = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
+    kind = model.contract.output.kind
+    if kind == "sequence":
+        _refuse([option for option, asked in for_maps.items() if asked], "a network that maps scenes", kind)
+        asked = Asked(
+            geotiff=geotiff,
+            members=ensemble,
+            seed=seed or 0,
+            thresholds=thresholds,
+            at=at,
+            any_resolution=any_resolution,
+            resample=resample,
+            memory=options.get("memory"),
+            overwrite=overwrite,
+        )
+        forecast(model, scenes, target, asked, quiet=quiet)
+        return
+    _refuse([option for option, given in for_forecasts.items() if given is not None], "a network for nowcasting", kind)
+    source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     if stack:
         source = _stacked(source, resample or model.contract.input.resample)
     if quiet:
         maps = model.predict_file(source, target, **options)
     else:
-        with _bar(Path(target).name) as progress:
+        with progress_bar(Path(target).name) as progress:
             maps = model.predict_file(source, target, progress=progress, **options)
     for path in maps:
         typer.echo(path if quiet else f"Map: {path}")
     if vectorize is not None and maps:
         typer.echo(vectorize if quiet else f"Polygons: {vectorize}")
+
+
+def _refuse(options: Sequence[str], expected: str, kind: str) -> None:
+    """Refuses options that this kind of network has no use for."""
+    if options:
+        raise OptionError(options[0], expected=expected, received=f"one whose output is of kind {kind!r}")
 
 
 def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:
@@ -155,17 +223,6 @@ def _stacked(found: tuple[str, Any], resample: str | None) -> Any:
 
     method = None if resample is None else Resample(resample)  # type: ignore[arg-type]
     return open_source(found[1], name=found[0], resample=method)
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a progress bar; gives what to call with pixels done and in all."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _overlap(text: str) -> str | int:

@@ -6,7 +6,8 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from geodl.pipelines.evaluation import Evaluation
 
-__all__ = ("console", "number", "print_evaluation", "print_table", "write_json")
+__all__ = ("console", "number", "print_evaluation", "print_table", "progress_bar", "write_json")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -23,6 +24,17 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a progress bar; gives what to call with pixels done and in all."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def number(value: object) -> str:
@@ -70,8 +82,10 @@ def print_evaluation(to: Console, evaluation: Evaluation) -> None:
     whole = [name for name in evaluation.metrics if "/" not in name]
     rows = [(name, *(score.get(name, math.nan) for score in scores.values())) for name in whole]
     print_table(to, f"Scores ({part})" if part else "Scores", ("metric", *scores), rows)
+    for table in evaluation.tables:
+        print_table(to, table.title, table.columns, table.rows)
     split = [name.partition("/")[::2] for name in evaluation.metrics if "/" in name]
-    if split:
+    if split and not evaluation.tables:
         kinds, members = (list(dict.fromkeys(names)) for names in zip(*split, strict=True))
         if "bands" in evaluation.details:
             _print_bands(to, scores, kinds, members)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from geodl.data.mosaic import MosaicSource
     from geodl.data.opening import find_scenes, open_source
     from geodl.data.pairing import find_labels, pair
+    from geodl.data.radar import RadarSequence, find_sequences, open_sequence
     from geodl.data.raster import RasterSource, open_raster
     from geodl.data.resample import Resample
     from geodl.data.source import Grid, Source
@@ -25,6 +26,7 @@ __all__ = (
     "Grid",
     "Labels",
     "MosaicSource",
+    "RadarSequence",
     "RasterLabels",
     "RasterSource",
     "Resample",
@@ -32,6 +34,7 @@ __all__ = (
     "VectorLabels",
     "find_labels",
     "find_scenes",
+    "find_sequences",
     "infer_classes",
     "open_array",
     "open_cube",
@@ -39,6 +42,7 @@ __all__ = (
     "open_item",
     "open_labels",
     "open_raster",
+    "open_sequence",
     "open_source",
     "pair",
     "search",
@@ -52,6 +56,7 @@ _HOMES = {
     "mosaic": ("MosaicSource",),
     "pairing": ("find_labels", "pair"),
     "opening": ("find_scenes", "open_source"),
+    "radar": ("RadarSequence", "find_sequences", "open_sequence"),
     "raster": ("RasterSource", "open_raster"),
     "resample": ("Resample",),
     "source": ("Grid", "Source"),

@@ -40,7 +40,7 @@ __all__ = (
     "overlapping",
 )
 
-By = Literal["auto", "blocks", "file", "group", "feature", "none"]
+By = Literal["auto", "blocks", "file", "group", "feature", "time", "none"]
 ClassArea = Callable[[int, Window], np.ndarray]
 """Given a scene's position and a window, the labelled pixels of each class there: int64 of shape (classes,)."""
 Features = Sequence[tuple[shapely.Geometry, int]]

@@ -24,7 +24,7 @@ from geodl.data.places import Place, check_leakage
 from geodl.data.source import Grid
 from geodl.errors import SplitError
 
-__all__ = ("By", "ClassArea", "Features", "Part", "Place", "SceneSplit", "check_leakage", "split_scenes")
+__all__ = ("By", "ClassArea", "Features", "Part", "Place", "SceneSplit", "check_leakage", "group_keys", "split_scenes")
 
 _MANY_FILES = 5
 _FEW_FEATURES = 500
@@ -91,12 +91,14 @@ def split_scenes(
     known: list[Features | None] = [None] * len(scenes) if features is None else list(features)
     if by == "auto":
         by = "group" if pattern else _choose(scenes, known, rule)
+    if by == "time":
+        raise SplitError("by time is for sequences.", advice="Split scenes by blocks, file, group or feature.")
     if by == "none" or not rule.holds_out:
         return [SceneSplit.whole(grid, "train") for _, grid in scenes]
     if by == "file":
         return _by_unit(scenes, _by_overlap(scenes), rule, by, class_area)
     if by == "group":
-        return _by_unit(scenes, _by_name(scenes, pattern, divide), rule, by, class_area)
+        return _by_unit(scenes, group_keys([name for name, _ in scenes], pattern, divide), rule, by, class_area)
     if by == "feature":
         margin = buffer or 0
         return exclude_elsewhere(scenes, by_feature(scenes, known, rule, patch, margin, class_names), margin)
@@ -133,17 +135,21 @@ def _by_overlap(scenes: Sequence[tuple[str, Grid]]) -> list[tuple]:
     return [(first[int(part)],) for part in parts]
 
 
-def _by_name(scenes: Sequence[tuple[str, Grid]], pattern: str | None, divide: int | None) -> list[tuple]:
-    """Returns what the pattern captures in each scene's name."""
+def group_keys(names: Sequence[str], pattern: str | None, divide: int | None) -> list[tuple]:
+    """Returns what the pattern captures in each name; those that agree are one group.
+
+    Raises:
+        SplitError: there is no pattern, or it does not fit.
+    """
     advice = "Set data.split.pattern to a regular expression that captures what the names of one group have in common."
     if not pattern:
         raise SplitError("by group needs a pattern.", advice=advice)
     try:
-        matches = [re.search(pattern, name) for name, _ in scenes]
+        matches = [re.search(pattern, name) for name in names]
     except re.error as error:
         raise SplitError(f"pattern {pattern!r} is no regular expression ({error}).", advice=advice) from error
     keys: list[tuple] = []
-    for (name, _), match in zip(scenes, matches, strict=True):
+    for name, match in zip(names, matches, strict=True):
         if match is None:
             raise SplitError(f"pattern {pattern!r} does not occur in the name {name!r}.", advice=advice)
         captured = [part or "" for part in match.groups() or (match.group(),)]

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from geodl.bundle import NETWORK, load_network
 from geodl.contract import Contract
 from geodl.data.raster import Spec
 from geodl.data.source import Source
-from geodl.errors import OptionError
-from geodl.inference.conversion import Format
-from geodl.inference.converted import Call, Converted, Runtime, choose, open_converted
+from geodl.inference.converted import Runtime
 from geodl.inference.engine import Progress
 from geodl.inference.filewalk import Polygons, map_files
+from geodl.inference.loaded import Loaded
 from geodl.inference.mapper import Mapper
 from geodl.inference.options import Bounds, MapOptions, Options
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ("Bounds", "Predictor")
 
 
-class Predictor:
+class Predictor(Loaded):
     """Maps scenes with a trained network. `geodl.load` gives one.
 
     Args:
@@ -57,49 +54,13 @@ class Predictor:
         *,
         runtime: Runtime | None = None,
     ) -> None:
-        if network is None and path is None:
-            raise OptionError("network", expected="a Keras model, or the path of a bundle", received=None)
-        self.contract = contract
-        self.path = None if path is None else Path(path)
-        self._runtimes: tuple[Runtime, ...] = ("keras",) if network is not None else choose(runtime)
+        super().__init__(network, contract, path, runtime=runtime)
         self._mapper = Mapper(contract, self._run)
-        if network is not None:
-            self.network = network
 
     def __repr__(self) -> str:
         bands, output = len(self.contract.input.bands), self.contract.output
         gives = f"{len(output.classes or output.bands)} {output.kind}"
         return f"<Predictor {self.contract.pipeline}: {bands} bands to {gives}>"
-
-    @cached_property
-    def network(self) -> keras.Model:
-        """The Keras model."""
-        assert self.path is not None
-        return load_network(self.path / NETWORK)
-
-    @property
-    def call(self) -> Call:
-        """The network as a function of arrays: physical units and not-a-number in, raw outputs out."""
-        return self._running.call
-
-    @property
-    def runtime(self) -> Runtime:
-        """What runs the network."""
-        return self._running.runtime
-
-    def _run(self) -> Converted:
-        """What runs the network, loaded or converted when it is first asked for."""
-        return self._running
-
-    @cached_property
-    def _running(self) -> Converted:
-        found = None if self.path is None else open_converted(self.path, self._runtimes)
-        if found is not None:
-            return found
-        network = self.network
-        from geodl.inference.runtime import activation_bytes, compile_network
-
-        return Converted(compile_network(network), "keras", activation_bytes(network))
 
     def predict(
         self, data: Any, *, residual: bool = False, progress: Progress | None = None, **options: Unpack[MapOptions]
@@ -230,24 +191,3 @@ class Predictor:
             progress=progress,
             overwrite=overwrite,
         )
-
-    def export(self, target: str | os.PathLike[str] | None = None, *, format: Format, overwrite: bool = False) -> Path:
-        """Writes the network for use without geodl; see `geodl.inference.export.export`.
-
-        Args:
-            target: folder to write; default: beside the bundle.
-            format: `"onnx"`, `"openvino"` or `"saved_model"`.
-            overwrite: replace an older export there.
-
-        Returns:
-            The folder.
-
-        Raises:
-            OptionError: the network has not been saved: there is no bundle to export.
-            GeodlError: as `export` raises.
-        """
-        from geodl.inference.export import export
-
-        if self.path is None:
-            raise OptionError("export", expected="a predictor of a bundle", received="one of a network in memory")
-        return export(self.path, target, format=format, overwrite=overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -12,10 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-__all__ = ("scratch_folder",)
+__all__ = ("reserve", "scratch_folder")
 
 _DAY = 86400
+_NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -52,6 +55,22 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         for parent in made:
             with contextlib.suppress(OSError):  # The target is in it, or it could not be made.
                 parent.rmdir()
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Gives a file its size, and its disk space where the system can: a full disk shows before any work is done.
+
+    Raises:
+        OSError: no space.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
+    os.truncate(file.fileno(), size)
 
 
 def _prefix(target: Path) -> str:

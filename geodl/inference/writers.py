@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ from geodl.data.source import Grid
 from geodl.errors import OptionError, OutputExists, OutputUnwritable
 from geodl.inference.planning import GDAL_CACHE
 from geodl.inference.products import Layer
-from geodl.inference.scratch import scratch_folder
+from geodl.inference.scratch import reserve, scratch_folder
 
 __all__ = ("MapWriter", "check_room", "layer_path")
 
@@ -36,7 +35,6 @@ _COG = {
     "bigtiff": "IF_SAFER",
     "num_threads": "ALL_CPUS",
 }
-_NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def layer_path(target: Path, layer: Layer, *, main: bool) -> Path:
@@ -145,7 +143,7 @@ class MapWriter:
                 own = self._open.enter_context(scratch_folder(path)) if layer.name in self._apart else folder
                 file = open(own / f"{layer.name}.raw", "wb")
                 self._files.append(file)
-                _reserve(file, self._grid.height * _row_bytes(layer, self._grid))
+                reserve(file, self._grid.height * _row_bytes(layer, self._grid))
         except BaseException as error:  # Reserving may take long enough to be interrupted.
             self._discard()
             if isinstance(error, OSError):
@@ -288,15 +286,3 @@ def _check_end(path: Path) -> None:
         top = (dataset.height - 1) // height * height
         for left in range(0, dataset.width, width):
             dataset.read(window=Window(left, top, min(width, dataset.width - left), dataset.height - top))
-
-
-def _reserve(file: IO[bytes], size: int) -> None:
-    """Gives a file its size, and its disk space where the system can: a full disk shows before any work is done."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        except OSError as error:
-            if error.errno not in _NOT_OFFERED:
-                raise
-    os.truncate(file.fileno(), size)

@@ -1,7 +1,7 @@
 """Losses: mask-aware, one value per pixel, never normalised over a batch.
 
-`call` of every loss gives `(batch, height, width)`, 0 at ignored pixels. With weights `valid × valid.size /
-valid.sum()` Keras' reduction is the mean over valid pixels.
+`call` of every loss gives `(batch, height, width)`, of sequences `(batch, lead, height, width)`; 0 at ignored pixels.
+With weights `valid × valid.size / valid.sum()` Keras' reduction is the mean over valid pixels.
 
 Example:
     >>> loss = geodl.losses.build("charbonnier", defaults={"scale": [0.1, 0.2]})
@@ -17,6 +17,7 @@ import keras
 
 from geodl.errors import RecipeError
 from geodl.losses.classification import CrossEntropy, Dice, Focal, Lovasz, Tversky
+from geodl.losses.nowcast import Balanced, RainL1, RainL2, RainLikelihood, SoftCSI
 from geodl.losses.restoration import L1, L2, Charbonnier, GammaLikelihood
 from geodl.losses.similarity import SSIMLoss
 from geodl.losses.total import Sum
@@ -26,14 +27,20 @@ __all__ = (
     "L2",
     "CLASSIFICATION",
     "LOSSES",
+    "NOWCAST",
     "RESTORATION",
+    "Balanced",
     "Charbonnier",
     "CrossEntropy",
     "Dice",
     "Focal",
     "GammaLikelihood",
     "Lovasz",
+    "RainL1",
+    "RainL2",
+    "RainLikelihood",
     "SSIMLoss",
+    "SoftCSI",
     "Sum",
     "Tversky",
     "build",
@@ -57,7 +64,16 @@ RESTORATION: dict[str, type[keras.losses.Loss]] = {
 }
 """Losses of values in physical units, by the names that recipes use."""
 
-LOSSES = CLASSIFICATION | RESTORATION
+NOWCAST: dict[str, type[keras.losses.Loss]] = {
+    "balanced": Balanced,
+    "soft_csi": SoftCSI,
+    "rain_likelihood": RainLikelihood,
+    "rain_l1": RainL1,
+    "rain_l2": RainL2,
+}
+"""Losses of rain rates ahead, by the names that recipes use."""
+
+LOSSES = CLASSIFICATION | RESTORATION | NOWCAST
 """All losses by the names that recipes use."""
 
 

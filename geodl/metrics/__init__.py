@@ -1,7 +1,21 @@
 """Metrics: one file per task, each streaming over a data set and blind to ignored pixels."""
 
+from geodl.metrics.bootstrap import intervals, paired_difference
 from geodl.metrics.despeckling import DespecklingMetrics
+from geodl.metrics.nowcast import NowcastMetrics
+from geodl.metrics.pooling import combine, nowcast_scores
+from geodl.metrics.ranking import csi_table
 from geodl.metrics.restoration import RestorationMetrics
 from geodl.metrics.segmentation import SegmentationMetrics
 
-__all__ = ("DespecklingMetrics", "RestorationMetrics", "SegmentationMetrics")
+__all__ = (
+    "DespecklingMetrics",
+    "NowcastMetrics",
+    "RestorationMetrics",
+    "SegmentationMetrics",
+    "combine",
+    "csi_table",
+    "intervals",
+    "nowcast_scores",
+    "paired_difference",
+)

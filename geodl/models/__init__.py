@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geodl.models.convlstm import ConvLSTM2D, EncoderForecaster
+    from geodl.models.rainnet import RainNet
     from geodl.models.receptive import receptive_margin, total_stride
     from geodl.models.residual import DnCNN, FFDNet, ResidualUNet
     from geodl.models.resizing import (
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from geodl.models.unet import UNet
 
 _MODULES = {
+    "convlstm": ("ConvLSTM2D", "EncoderForecaster"),
+    "rainnet": ("RainNet",),
     "receptive": ("receptive_margin", "total_stride"),
     "residual": ("DnCNN", "FFDNet", "ResidualUNet"),
     "resizing": (
@@ -46,9 +50,11 @@ __all__ = (
     "VDSR",
     "BicubicUpsampling",
     "BilinearUpsampling",
+    "ConvLSTM2D",
     "CropLike",
     "Denormalisation",
     "DnCNN",
+    "EncoderForecaster",
     "ExpIntensity",
     "FFDNet",
     "FillGaps",
@@ -59,6 +65,7 @@ __all__ = (
     "PadToMultiple",
     "PixelShuffle",
     "PixelUnshuffle",
+    "RainNet",
     "ResidualUNet",
     "SelectBands",
     "UNet",

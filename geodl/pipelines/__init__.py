@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ("check", "demo", "evaluate", "find", "names", "train")
 
-_MODULES = {name: f"geodl.pipelines.{name}" for name in ("segmentation", "denoising", "superresolution")}
+_MODULES = {name: f"geodl.pipelines.{name}" for name in ("segmentation", "denoising", "superresolution", "nowcasting")}
 _WALK = {"train": "base", "evaluate": "evaluation", "check": "dry_run", "demo": "demos"}
 
 

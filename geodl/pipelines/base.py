@@ -23,7 +23,7 @@ from geodl.data.batches import Batches
 from geodl.data.samples import Samples
 from geodl.data.splits import check_leakage
 from geodl.errors import OutputExists, OutputUnwritable
-from geodl.inference.predictor import Predictor
+from geodl.inference.opening import open_predictor
 from geodl.inference.runtime import compile_network
 from geodl.models.receptive import receptive_margin, total_stride
 from geodl.pipelines.evaluation import Call, Evaluation, evaluate_baselines, evaluate_samples
@@ -49,7 +49,8 @@ class Run:
     """Scores on the held-out part; None where the split has none."""
     history: list[dict[str, float]]
     """One row per epoch."""
-    predictor: Predictor
+    predictor: Any
+    """A `Predictor`, or a `Forecaster` where the network is for nowcasting."""
     interrupted: bool = False
     """Whether Ctrl-C ended the training early."""
 
@@ -99,7 +100,7 @@ def train(
         progress: show progress in the terminal.
 
     Returns:
-        The run: its folder, its scores on the held-out part and a `Predictor`.
+        The run: its folder, its scores on the held-out part and a `Predictor` (or `Forecaster`).
 
     Raises:
         RecipeError: an unknown key, a wrong type, a value out of range, a missing file.
@@ -148,7 +149,7 @@ def train(
         metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
         report=_report(pipeline, contract, call, parts, outcome.rows, evaluation),
     )
-    return Run(folder, evaluation, outcome.rows, Predictor(network, contract, folder), outcome.interrupted)
+    return Run(folder, evaluation, outcome.rows, open_predictor(network, contract, folder), outcome.interrupted)
 
 
 def _places(samples: Samples) -> Any:
@@ -216,6 +217,7 @@ def _report(
             contract=contract,
             command="geodl train recipe.yaml",
             tables=parts.tables,
+            score_tables=evaluation.tables if evaluation else (),
             metrics=evaluation.metrics if evaluation else {},
             baselines={name: baseline.metrics for name, baseline in evaluation.baselines.items()} if evaluation else {},
             protocol=evaluation.protocol if evaluation else {},
@@ -234,4 +236,7 @@ def _final_scores(pipeline: Pipeline, contract: Contract, call: Call, parts: Par
     evaluation = evaluate_samples(pipeline, contract, call, samples, part)
     baselines = evaluate_baselines(pipeline, contract, parts.train, samples, part)
     choice = "best epoch on the validation part" if parts.validation is not None else "last epoch"
-    return dataclasses.replace(evaluation, protocol={**evaluation.protocol, "weights": choice}, baselines=baselines)
+    evaluation = dataclasses.replace(
+        evaluation, protocol={**evaluation.protocol, "weights": choice}, baselines=baselines
+    )
+    return dataclasses.replace(evaluation, tables=pipeline.tables(evaluation))

@@ -18,11 +18,11 @@ from geodl.data.samples import Samples
 from geodl.data.splits import Part
 from geodl.errors import NoValidPixels, OptionError, RecipeError
 from geodl.inference.runtime import Call, compile_network
-from geodl.pipelines.task import Pipeline, open_pipeline
+from geodl.pipelines.task import Pipeline, Table, open_pipeline
 
 __all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
 
-_SOURCES = ("data.images", "data.labels", "data.targets", "data.dataset")
+_SOURCES = ("data.images", "data.labels", "data.targets", "data.sequences", "data.dataset")
 """Keys that say what data is scored; others of `data` say how it is read."""
 
 
@@ -37,6 +37,8 @@ class Evaluation:
     """What stands behind the scores and can be summed over runs, such as the confusion matrix."""
     baselines: dict[str, Evaluation] = field(default_factory=dict)
     """Scores of the baselines on the same samples."""
+    tables: tuple[Table, ...] = ()
+    """Scores laid out as the pipeline shows them; not part of the JSON, as all that they tell is in `details`."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `--json` writes; a metric that is undefined is null."""
@@ -98,10 +100,11 @@ def evaluate(
 
     Args:
         run: folder of the bundle.
-        overrides: dotted keys to values, over the bundle's recipe. Data given here (`data.images`, `data.labels` or
-            `data.targets`, `data.dataset`) is used whole, unless `data.split` names a part; without any, the held-out part of the run's
-            own data is scored.
+        overrides: dotted keys to values, over the bundle's recipe. Data given here (`data.images`, `data.labels`,
+            `data.targets`, `data.sequences` or `data.dataset`) is used whole, unless `data.split` names a part; without
+            any, the held-out part of the run's own data is scored.
         baselines: also fit the pipeline's baselines on the run's training samples, and score them beside the network.
+            Those that learn nothing (of nowcasting) are always there.
         json: file to write `{"pipeline", "metrics", "protocol"}` to.
 
     Returns:
@@ -134,12 +137,17 @@ def evaluate(
     evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
     if not any(map(np.isfinite, evaluation.metrics.values())) and not _any_counts(samples):
         raise NoValidPixels("The data to score", "Every pixel is nodata, or without a truth")
-    if baselines:
+    if pipeline.always_compared:
+        evaluation = replace(
+            evaluation, baselines=evaluate_baselines(pipeline, bundle.contract, samples, samples, part)
+        )
+    elif baselines:
         own = open_pipeline(bundle.recipe, {"train.init": None})
         trained = own.samples().train
         pipeline.take_over(own)
         others = evaluate_baselines(pipeline, bundle.contract, trained, samples, part)
         evaluation = replace(evaluation, baselines=others)
+    evaluation = replace(evaluation, tables=pipeline.tables(evaluation))
     if json is not None:
         replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
     return evaluation

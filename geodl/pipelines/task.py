@@ -86,6 +86,8 @@ class Pipeline(ABC):
     mode: ClassVar[Literal["max", "min"]]
     settled: ClassVar[tuple[str, ...]] = ("network",)
     """Keys of a recipe that say what a trained network is: when it is scored they cannot be others."""
+    always_compared: ClassVar[bool] = False
+    """Whether the baselines learn nothing from samples, so that every evaluation has them beside the network."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -129,6 +131,10 @@ class Pipeline(ABC):
     def protocol(self) -> dict[str, Any]:
         """Returns how the metrics are computed, for the reader of a figure."""
         return {}
+
+    def tables(self, evaluation: Evaluation) -> tuple[Table, ...]:
+        """Lays out scores that are more than a list, for the terminal and the report."""
+        return ()
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws what this task is looked at by, for the report: caption → PNG."""

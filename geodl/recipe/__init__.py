@@ -3,6 +3,7 @@
 from geodl.recipe.data import Augment, ClassEntry, Data, Split
 from geodl.recipe.load import load_recipe
 from geodl.recipe.model import Network, Recipe
+from geodl.recipe.nowcasting import Clip, NowcastingRecipe, Verification
 from geodl.recipe.restoration import DenoisingRecipe, Noise, Scoring, SuperresolutionRecipe, as_range
 from geodl.recipe.sections import Section
 from geodl.recipe.train import Checkpoint, Distribution, Optimizer, Schedule, Train
@@ -11,11 +12,13 @@ __all__ = (
     "Augment",
     "Checkpoint",
     "ClassEntry",
+    "Clip",
     "Data",
     "DenoisingRecipe",
     "Distribution",
     "Network",
     "Noise",
+    "NowcastingRecipe",
     "Optimizer",
     "Recipe",
     "Schedule",
@@ -24,6 +27,7 @@ __all__ = (
     "Split",
     "SuperresolutionRecipe",
     "Train",
+    "Verification",
     "as_range",
     "load_recipe",
 )

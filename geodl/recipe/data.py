@@ -31,9 +31,10 @@ class ClassEntry(Section):
 class Split(Section):
     """How data is cut into training, validation and test parts."""
 
-    by: Literal["auto", "blocks", "file", "group", "feature", "none"] = "auto"
-    """Blocks of pixels, whole files, groups of files by `pattern`, or single polygons (`feature`); auto: by group where
-    there is a `pattern`, by file from five scenes on, by polygon where these are few, else blocks."""
+    by: Literal["auto", "blocks", "file", "group", "feature", "time", "none"] = "auto"
+    """Blocks of pixels, whole files, groups of files by `pattern`, single polygons (`feature`), or, of sequences, one part
+    after the other in `time`; auto: by group where there is a `pattern`, by file from five scenes on, by polygon where
+    these are few, else blocks; sequences by group, by file from five on, else in time."""
     validation: float = Field(default=0.2, ge=0, lt=1)
     """Fraction held out to choose the best epoch."""
     test: float = Field(default=0.0, ge=0, lt=1)
@@ -110,7 +111,7 @@ class Data(Section):
     targets: Where = paths(
         "Scenes to be given back, on the grids of the images: second looks, or the same without noise."
     )
-    sequences: Where = paths("Image sequences, such as radar composites.")
+    sequences: Where = paths("Radar sequences: a folder of frames, a folder of such folders, a file, a glob or a list.")
     series: Where = paths("Tables of time series.")
     trajectories: Where = paths("Tables of states over time.")
     dataset: str | None = None
@@ -125,6 +126,14 @@ class Data(Section):
     onto their image's grid; null: they are refused."""
     resolution: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Pixel size of all scenes, in units of their CRS, with `resample`; null: the first scene's, or its finest band's."""
+    step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Minutes between the frames of sequences: a whole multiple of each one's own; null: the first one's."""
+    unit: str | None = None
+    """Of sequences whose files state none: mm/h, mm, dBZ, …"""
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """In which depths of rain were collected, of sequences whose files state it not; null: the time between frames."""
+    zr: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    """a and b of Z = a R^b, for reflectivities whose files state none; null: 200 and 1.6."""
     classes: Literal["auto"] | list[str] | dict[int, str] | list[ClassEntry] = "auto"
     """Names (of values 0, 1, 2, …), {value: name}, or entries of value, name and colour; auto: the values found."""
     label_column: str | None = None
@@ -203,6 +212,13 @@ class Data(Section):
         if isinstance(patch, int) and patch < 8:
             raise ValueError(f"expected 'auto' or at least 8 pixels. Received: {patch}.")
         return patch
+
+    @field_validator("zr")
+    @classmethod
+    def _above_0(cls, zr: list[float] | None) -> list[float] | None:
+        if zr is not None and not all(0 < value < float("inf") for value in zr):
+            raise ValueError(f"expected a and b of Z = a R^b, both above 0. Received: {zr}.")
+        return zr
 
     @field_validator("match")
     @classmethod

@@ -17,11 +17,20 @@ from geodl.contract import Contract
 
 __all__ = ("Report", "TableLike", "environment", "to_html")
 
-_LESS_IS_BETTER = {"ece", "rmse", "mae", "far", "ergas", "sam", "consistency"}
-_IDEAL = {"bias": 0.0, "ratio_mean": 1.0, "ratio_structure": 0.0, "edge_preservation": 1.0}
+_LESS_IS_BETTER = {"ece", "rmse", "mae", "far", "ergas", "sam", "consistency", "crps"}
+_IDEAL = {
+    "bias": 0.0,
+    "ratio_mean": 1.0,
+    "ratio_structure": 0.0,
+    "edge_preservation": 1.0,
+    "mean_rate_bias": 1.0,
+    "frequency_bias": 1.0,
+}
 """Scores that are best where they are nearest to this."""
-_NOT_COMPARED = {"psnr_input", "enl_input", "ratio_variance"}
+_NOT_COMPARED = {"psnr_input", "enl_input", "ratio_variance", "outside"}
 """Scores of which none is best: properties of the data, and what depends on them."""
+_MEMBERS = {"bands": "Bands", "sequence": "Thresholds"}
+"""What the parts of a score are, by the kind of output."""
 _PACKAGES = ("geodl", "keras", "tensorflow", "jax", "torch", "numpy", "rasterio", "scikit-learn")
 
 
@@ -59,6 +68,8 @@ class Report:
     """Scores of the network: `name`, and `name/class`."""
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Scores of the baselines, by their names."""
+    score_tables: Sequence[TableLike] = ()
+    """Further tables of scores."""
     protocol: Mapping[str, object] = field(default_factory=dict)
     """How the scores were measured."""
     figures: Mapping[str, bytes] = field(default_factory=dict)
@@ -87,10 +98,10 @@ def to_html(report: Report) -> str:
         The whole document. Nothing in it is loaded from elsewhere, and no text of the report is taken as markup.
     """
     sections = [
-        _section("Scores", _scores(report), _protocol(report.protocol)),
-        _section("Bands" if report.contract.output.kind == "bands" else "Classes", _per_member(report)),
+        _section("Scores", _scores(report), *_titled(report.score_tables), _protocol(report.protocol)),
+        _section(_MEMBERS.get(report.contract.output.kind, "Classes"), _per_member(report)),
         _section("Figures", *(_figure(caption, png) for caption, png in report.figures.items())),
-        _section("Trained on", *(f"<h3>{_text(t.title)}</h3>{_table(t.columns, t.rows)}" for t in report.tables)),
+        _section("Trained on", *_titled(report.tables)),
         _section("Contract", *_contract(report.contract)),
         _section("Repeat it", _code(report.command), _code(report.recipe)),
         _section("Environment", _table(("what", "version"), report.environment.items() if report.environment else ())),
@@ -99,6 +110,10 @@ def to_html(report: Report) -> str:
     return template.substitute(
         title=_text(report.title), subtitle=_text(report.subtitle), sections="\n".join(filter(None, sections))
     )
+
+
+def _titled(tables: Iterable[TableLike]) -> Iterable[str]:
+    return (f"<h3>{_text(table.title)}</h3>{_table(table.columns, table.rows)}" for table in tables)
 
 
 def _scores(report: Report) -> str:

@@ -170,7 +170,7 @@ def test_interrupted_while_room_is_made_nothing_is_left(tmp_path: Path, monkeypa
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writers, "_reserve", interrupted)
+    monkeypatch.setattr(writers, "reserve", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         MapWriter(tmp_path / "map.tif", PRODUCTS.layers, Grid(UTM, TRANSFORM, 4, 4)).__enter__()
     assert os.listdir(tmp_path) == [] and caught

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from geodl.errors import RecipeError
-from geodl.recipe import DenoisingRecipe, Recipe, SuperresolutionRecipe, as_range, load_recipe
+from geodl.recipe import DenoisingRecipe, NowcastingRecipe, Recipe, SuperresolutionRecipe, as_range, load_recipe
 from geodl.recipe.shipped import shipped_names
 
 KINDS: dict[str, type[Recipe]] = {
     "denoising": DenoisingRecipe,
     "superresolution": SuperresolutionRecipe,
     "segmentation": Recipe,
+    "nowcasting": NowcastingRecipe,
 }
 
 
