@@ -173,7 +173,7 @@ def load_network(path: Path) -> keras.Model:
     load_backend()
     import keras
 
-    import geodl.models.blocks  # noqa: F401  registers the layers that a network in a bundle may hold
+    import geodl.models.registered  # noqa: F401  the layers that a network in a bundle may hold
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -55,5 +55,9 @@ def print_sequence(to: Console, name: str, spec: Any, contract: Contract, *, any
         to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
         return False
     begin, end = (str(time)[:16].replace("T", " ") for time in recent.times[[0, -1]])
-    to.print(f"Fits: a forecast would be made from {len(recent.times)} frames, {begin} to {end}.", markup=False)
+    to.print(
+        f"Fits: a forecast would be made from {len(recent.times)} frames, {begin} to {end}.",
+        markup=False,
+        soft_wrap=True,
+    )
     return True

@@ -175,7 +175,7 @@ def _main(format: str, network_file: str, made: str) -> None:
     import keras
     import tensorflow as tf
 
-    import geodl.models.blocks  # noqa: F401  registers the layers that the network may hold
+    import geodl.models.registered  # noqa: F401  the layers that the network may hold
     from geodl.inference.runtime import activation_bytes
 
     network = keras.saving.load_model(network_file, compile=False, safe_mode=True)

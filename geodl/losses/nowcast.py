@@ -17,7 +17,6 @@ from keras import ops
 
 from geodl.errors import OptionError
 from geodl.models.rain import Transform, rain_level
-from geodl.physics.rain import LOG_OFFSET
 
 __all__ = ("Balanced", "RainL1", "RainL2", "RainLikelihood", "SoftCSI")
 
@@ -182,21 +181,23 @@ class RainLikelihood(_RainLoss):
 class SoftCSI(_RainLoss):
     """One minus the critical success index, made differentiable, in the mean over thresholds.
 
-    Whether it is predicted to rain more than a threshold θ becomes a probability, p = σ(k ln((R + 0.01) / (θ + 0.01)))
-    of the predicted rate R. CSI is hits / (hits + misses + false alarms), each summed over all lead times and pixels of a
+    Whether it is predicted to rain more than a threshold θ becomes a probability, p = σ(k ln((R + c) / (θ + c))) of the
+    predicted rate R. CSI is hits / (hits + misses + false alarms), each summed over all lead times and pixels of a
     sample, plus one pixel above and below the line: a sample without rain counts 1 unless rain is predicted there. All
     known pixels of a sample bear its value, so that a mean with weights of 0 and 1 is one minus CSI again, and that
     samples count by their known pixels.
 
     Args:
         thresholds: mm/h, increasing, greater than 0.
-        sharpness: k, greater than 0. With 4, 1.7 times the threshold has a probability of 0.9.
+        sharpness: k, greater than 0. With 2, three times a large threshold has a probability of 0.9.
+        offset: c in mm/h, greater than 0: the smaller, the less a pixel without rain feels that it should rain there.
     """
 
     def __init__(
         self,
         thresholds: Sequence[float] = (0.5, 1.0, 5.0),
-        sharpness: float = 4.0,
+        sharpness: float = 2.0,
+        offset: float = 0.1,
         *,
         name: str = "soft_csi",
         **kwargs: Any,
@@ -205,15 +206,17 @@ class SoftCSI(_RainLoss):
         self.thresholds = _thresholds(thresholds)
         if not isinstance(sharpness, int | float) or not 0 < sharpness < math.inf:
             raise OptionError("sharpness", expected="a finite number greater than 0", received=sharpness)
-        self.sharpness = float(sharpness)
+        if not isinstance(offset, int | float) or not 0 < offset < math.inf:
+            raise OptionError("offset", expected="a finite number greater than 0", received=offset)
+        self.sharpness, self.offset = float(sharpness), float(offset)
 
     def compare(self, truth: Any, guess: Any, mask: Any) -> Any:
         """See `_RainLoss`."""
-        level = rain_level(guess[..., :1], "log")
+        level = ops.log1p(guess[..., :1] * (1 / self.offset))
         axes = tuple(range(1, len(truth.shape)))
         total = ops.zeros_like(truth[:, :1, :1, :1])
         for threshold in self.thresholds:
-            p = ops.sigmoid(self.sharpness * (level - math.log1p(threshold / LOG_OFFSET))) * mask
+            p = ops.sigmoid(self.sharpness * (level - math.log1p(threshold / self.offset))) * mask
             observed = ops.cast(truth >= threshold, p.dtype) * mask
             hits = ops.sum(p * observed, axis=axes, keepdims=True)
             union = ops.sum(p + observed, axis=axes, keepdims=True) - hits
@@ -224,7 +227,7 @@ class SoftCSI(_RainLoss):
         """Returns the arguments."""
         config = super().get_config()
         del config["transform"], config["std"]
-        return {**config, "thresholds": self.thresholds, "sharpness": self.sharpness}
+        return {**config, "thresholds": self.thresholds, "sharpness": self.sharpness, "offset": self.offset}
 
 
 def _thresholds(values: Sequence[float]) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from geodl.errors import OptionError
 from geodl.models.blocks import residual_head
+from geodl.models.cascade import FirstGuess, cascade
 from geodl.models.options import check_counts, check_factor
 from geodl.models.rain import Head, RainFeatures, RainForecast, Transform, check_rain_options
 from geodl.models.resizing import CropLike, PadToMultiple, PixelShuffle, PixelUnshuffle
@@ -95,11 +96,11 @@ class ConvLSTM2D(layers.Layer):
         steps = inputs.shape[1]
         images = ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
         given = ops.conv(images, self.input_kernel, padding="same") + self.bias
-        given = ops.reshape(given, (-1, steps, *ops.shape(given)[1:]))
+        # Taken apart at once: the gradient of a slice is as large as what it was cut from.
+        given = ops.unstack(ops.reshape(given, (-1, steps, *ops.shape(given)[1:])), steps, axis=1)
         hidden, cell = (None, None) if initial_state is None else initial_state
         outputs = []
-        for step in range(steps):
-            gates = given[:, step]
+        for gates in given:
             if hidden is not None:
                 gates = gates + ops.conv(hidden, self.recurrent_kernel, padding="same")
             hidden, cell = self._step(gates, cell)
@@ -146,6 +147,7 @@ def EncoderForecaster(
     widths: Sequence[int] = (32, 48, 64),
     kernel: int = 3,
     stem: int = 4,
+    scales: int = 6,
     peephole: bool = False,
     transform: Transform = "log",
     head: Head = "rate",
@@ -170,6 +172,8 @@ def EncoderForecaster(
         widths: filters of the LSTMs of each level, the finest first; one level or more.
         kernel: side of their kernels, in pixels of the level; odd.
         stem: 1, 2, 4 or 8: side of the squares that are folded.
+        scales: how many scales of rain, each twice the one before, are corrected apart (see `geodl.models.cascade`); 0:
+            one correction for all.
         peephole: whether the gates see the cell.
         transform: what the network computes in: "log", ln(R + 0.01) of the rain rate R in mm/h, or "db", 10 log10(R)
             with -15 for no rain.
@@ -198,12 +202,15 @@ def EncoderForecaster(
     for width in widths:
         check_counts(widths=width)
     check_factor("stem", stem, (1, 2, 4, 8))
+    if not 0 <= scales <= 10:
+        raise OptionError("scales", expected="0 to 10", received=scales)
     check_rain_options(transform, head, mean, std)
 
     clip = keras.Input((frames + leads * advected, None, None, 1), dtype="float32", name="clip")
     features = RainFeatures(frames, transform, mean=mean, std=std, name="features")(clip)
     images = whole = FoldTime(name="fold")(features)
-    images = PadToMultiple(stem * 2 ** (len(widths) - 1), name="pad")(images)
+    multiple = max(stem * 2 ** (len(widths) - 1), 2 ** max(scales - 1, 0))
+    images = PadToMultiple(multiple, name="pad")(images)
     if stem > 1:
         images = PixelUnshuffle(stem, name="unshuffle")(images)
     images = _convolution(images, widths[0], 3, "stem")
@@ -226,7 +233,7 @@ def EncoderForecaster(
                 ahead = _halved(ahead, width, leads, f"advected{level}_halve")
             carried.append(ahead)
 
-    below = None
+    below, found = None, {}
     for level in reversed(range(len(widths))):
         inputs = [] if ahead is None else [carried[level]]
         if below is not None:
@@ -237,13 +244,21 @@ def EncoderForecaster(
         below = ConvLSTM2D(widths[level], kernel, peephole=peephole, name=f"forecaster{level}")(
             x, initial_state=states[level]
         )
+        found[stem * 2**level] = FoldTime(name=f"forecaster{level}_fold")(below)
 
-    found = [below] if ahead is None else [below, carried[0]]
-    x = layers.Concatenate(name="found")(found) if len(found) > 1 else below
+    told = [below] if ahead is None else [below, carried[0]]
+    x = layers.Concatenate(name="found")(told) if len(told) > 1 else below
     x = _convolution(FoldTime(name="fold_leads")(x), widths[0], 3, "last")
-    x = residual_head(x, (1 if head == "rate" else 2) * stem**2, kernel=1)
-    if stem > 1:
-        x = PixelShuffle(stem, dtype="float32", name="shuffle")(x)
+    outputs = []
+    if scales:
+        start = FirstGuess(frames, leads, transform, std=std, name="first_guess")(clip)
+        start = PadToMultiple(multiple, dtype="float32", name="pad_first_guess")(start)
+        outputs.append(cascade(start, {**found, stem: x}, scales=scales))
+    channels = (0 if scales else 1) + (head == "gaussian")
+    if channels:
+        plain = residual_head(x, channels * stem**2, kernel=1)
+        outputs.append(PixelShuffle(stem, dtype="float32", name="shuffle")(plain) if stem > 1 else plain)
+    x = layers.Concatenate(dtype="float32", name="outputs")(outputs) if len(outputs) > 1 else outputs[0]
     x = CropLike(dtype="float32", name="crop")([x, whole])
     x = UnfoldTime(leads, dtype="float32", name="unfold_leads")(x)
     rain = RainForecast(frames, transform, mean=mean, std=std, name="rain")([clip, x])

@@ -100,6 +100,21 @@ def _filled(x: Any, frames: int) -> tuple[Any, Any]:
     return rate, known
 
 
+def first_level(clip: Any, frames: int, transform: str) -> Any:
+    """Returns the `rain_level` that a forecast starts from, without gaps.
+
+    Args:
+        clip: (batch, time, height, width, 1) in mm/h.
+        frames: observed frames; what follows them in time is advected.
+        transform: see `Transform`.
+
+    Returns:
+        (batch, leads, height, width, 1) of what was advected, else (batch, 1, height, width, 1), the last frame.
+    """
+    rate, _ = _filled(clip, frames)
+    return rain_level(rate[:, frames:] if clip.shape[1] > frames else rate[:, -1:], transform)
+
+
 class _Rain(layers.Layer):
     """A layer that knows the transform of rain rates and its statistics."""
 
@@ -173,11 +188,10 @@ class RainForecast(_Rain):
     def call(self, inputs: Sequence[Any]) -> Any:
         """Returns rain rates and, of two channels, the logarithm of the variance of the transformed rain."""
         clip, found = inputs
-        rate, _ = _filled(clip, self.frames)
-        start = rain_level(rate[:, self.frames :] if clip.shape[1] > self.frames else rate[:, -1:], self.transform)
-        level = start + self.std * found[..., :1]
-        bounded = ops.clip(level, 0.0, _HIGHEST[self.transform])
-        rate = rain_rate(level + ops.stop_gradient(bounded - level), self.transform)
+        level = first_level(clip, self.frames, self.transform) + self.std * found[..., :1]
+        bounded = ops.stop_gradient(ops.clip(level, 0.0, _HIGHEST[self.transform]))
+        # Adds nothing, but the gradient that the bounds would take away.
+        rate = rain_rate(bounded + (level - ops.stop_gradient(level)), self.transform)
         if found.shape[-1] == 1:
             return rate
         log_variance = ops.clip(found[..., 1:], *_LOG_VARIANCE) + 2 * math.log(self.std)

@@ -41,7 +41,7 @@ def advect(
         float32 of shape `(leads, rows, columns)`; NaN where the rain would come from outside the frame or from nodata.
 
     Raises:
-        OptionError: shapes do not fit, or a slice has a step.
+        OptionError: shapes do not fit, `velocity` is not finite, `leads` is less than 1, or a slice has a step.
 
     Example:
         >>> advect(np.eye(8), np.ones((2, 8, 8)), leads=2).shape
@@ -52,6 +52,8 @@ def advect(
     if frame.ndim != 2 or velocity.shape != (2, *frame.shape):
         expected = "a frame (height, width) and a velocity (2, height, width) of the same size"
         raise OptionError("velocity", expected=expected, received=(frame.shape, velocity.shape))
+    if not np.all(np.isfinite(velocity)):
+        raise OptionError("velocity", expected="finite values", received="values that are not")
     if leads < 1:
         raise OptionError("leads", expected="at least 1", received=leads)
     wanted = [

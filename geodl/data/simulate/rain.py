@@ -19,11 +19,13 @@ _LARGEST = 128.0
 """Wavelength in km above which the spectrum is flat."""
 _LIFETIME = (30.0, 16.0, 0.9)
 """A structure of this wavelength (second, km) lives this long (first, minutes); others by this power of the wavelength.
-About what S-PROG finds in Melbourne (Seed 2003, table 1)."""
-_SPREAD = 1.5
+So long lives rain over the Netherlands, Finland and Switzerland, followed along its motion."""
+_SPREAD = 1.4
 """Standard deviation of the logarithm of the rain rate, before what is too weak becomes no rain."""
 _WEAKEST = 0.7
 """mm/h by which a rate of exactly lognormal rain is lowered at the edge of the rain."""
+_HAIL = 120.0
+"""mm/h; rates are capped here, as in radar products, because stronger echoes are hail."""
 _SHEAR = 0.12
 """Standard deviation of the motion over a domain, as a share of its mean."""
 _SHADOW = 0.3
@@ -96,7 +98,7 @@ def simulate_rain(
     for k in range(frames):
         field = fft.irfft2(spectrum, torus)
         above = np.maximum(field[: shape[0], : shape[1]] - threshold, 0)
-        rates[k] = _WEAKEST * np.expm1(_SPREAD * above)
+        rates[k] = np.minimum(_WEAKEST * np.expm1(_SPREAD * above), _HAIL)
         moved = ndimage.map_coordinates(field, origin, order=3, mode="grid-wrap")
         spectrum = kept * fft.rfft2(moved) + renewed * fft.rfft2(rng.standard_normal(torus))
     _disturb(rates, np.random.default_rng([seed, 2]), clutter, beam_block, coverage_km, pixel_km)

@@ -1,0 +1,7 @@
+"""Registers every layer that a saved network may hold, so that Keras finds them by their names when it loads one."""
+
+from __future__ import annotations
+
+from geodl.models import cascade, convlstm, rain, resizing, scaling, steps
+
+__all__ = ("cascade", "convlstm", "rain", "resizing", "scaling", "steps")
