@@ -41,6 +41,9 @@ def mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict[
     )
     names = [dim.name for dim in contract.input.dims]
     sizes = [dim.size or -1 for dim in contract.input.dims]
+    if "time" in names:
+        sizes[names.index("time")] += contract.input.advected
+    leads = {"lead_time": contract.output.leads} if contract.output.kind == "sequence" else {}
     tasks = [TaskType.SEMANTIC_SEGMENTATION] if contract.output.kind == "classes" else [TaskType.REGRESSION]
     channels = len(contract.output.classes) or len(contract.output.bands)
     MLMExtension.add_to(item)
@@ -67,8 +70,8 @@ def mlm_item(contract: Contract, network: keras.Model, identifier: str) -> dict[
                 name=contract.output.kind,
                 tasks=tasks,
                 result=ResultStructure.create(
-                    shape=[-1, -1, -1, channels],
-                    dim_order=["batch", "y", "x", "channel"],
+                    shape=[-1, *leads.values(), -1, -1, channels],
+                    dim_order=["batch", *leads, "y", "x", "channel"],
                     data_type="float32",  # type: ignore[arg-type]
                 ),
             )

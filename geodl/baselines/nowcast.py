@@ -28,7 +28,7 @@ _NO_RAIN = -15.0
 _LEVELS = 6
 """Most levels of a cascade."""
 _SMALLEST = 16
-"""Least height and width, in pixels, of a field that cascades are made of."""
+"""Least height and width, in pixels, of fields that rain is tracked in."""
 _TRACKED = 3
 """Last frames that pysteps' Lucas–Kanade tracks rain through, as in its own examples."""
 _NEIGHBOURHOOD = 50
@@ -141,7 +141,7 @@ class Extrapolation(Persistence):
                 advice="Install with: pip install 'geodl[nowcasting]'",
             )
         self.simpler = 0
-        """How many forecasts are extrapolations instead, as this method can do nothing with so little rain."""
+        """How many forecasts are a simpler method's: this one cannot be had from so few or small frames, or so little rain."""
 
     @staticmethod
     def available() -> bool:
@@ -151,15 +151,24 @@ class Extrapolation(Persistence):
     def _forecast(self, frames: np.ndarray, carried: np.ndarray) -> np.ndarray:
         if not np.any(frames[-1] >= _RAIN):
             return frames[-1]
-        velocity = self._motion(frames)
-        used = frames[-self._most :]
-        if len(used) >= self._least and min(used.shape[1:]) >= _SMALLEST and np.all(np.any(used >= _RAIN, axis=(1, 2))):
-            with contextlib.suppress(*_CHOKED):
-                return _rates(self._nowcast(used, velocity))
+        if len(frames) > 1 and min(frames.shape[1:]) >= _SMALLEST:
+            velocity = self._motion(frames)
+            used = frames[-self._most :]
+            if len(used) >= self._least and np.all(np.any(used >= _RAIN, axis=(1, 2))):
+                with contextlib.suppress(*_CHOKED):
+                    return _rates(self._nowcast(used, velocity))
+            self._say_simpler()
+            return _rates(Extrapolation._nowcast(self, frames[-1:], velocity))
+        self._say_simpler()
+        return frames[-1]
+
+    def _say_simpler(self) -> None:
         if not self.simpler:
-            warnings.warn(f"{self.name}: too little rain in some fields; they are extrapolated instead.", stacklevel=4)
+            advice = "fields without a motion are kept, others extrapolated"
+            warnings.warn(
+                f"{self.name} cannot be had from so few or small frames, or so little rain: {advice}.", stacklevel=5
+            )
         self.simpler += 1
-        return _rates(Extrapolation._nowcast(self, frames[-1:], velocity))
 
     def _nowcast(self, frames: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """Forecasts mm/h (leads, h, w) from the frames (time, h, w) that the method uses."""
@@ -168,8 +177,6 @@ class Extrapolation(Persistence):
     def _motion(self, frames: np.ndarray) -> np.ndarray:
         """Tracks rain through the last frames: (2, h, w), columns first as in pysteps; all its nowcasts share them."""
         frames = frames[-_TRACKED:]
-        if len(frames) < 2 or min(frames.shape[1:]) < _SMALLEST:
-            return np.zeros((2, *frames.shape[1:]))
         key = hashlib.blake2b(frames.tobytes(), key=str(frames.shape).encode()).digest()
         if key not in self._motions:
             nodata = np.isnan(frames)

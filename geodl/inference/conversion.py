@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -229,14 +230,17 @@ def _sample(network: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow as tf
 
     from geodl.models.blocks import Normalisation
+    from geodl.models.rain import RainFeatures
 
     shape, dtype = network.inputs[0].shape, network.inputs[0].dtype
     seen = next((layer for layer in network.layers if isinstance(layer, Normalisation)), None)
     mean, std = (0.0, 1.0) if seen is None else (seen.mean, seen.std)
     rng = np.random.default_rng(0)
+    of_rain = any(isinstance(layer, RainFeatures) for layer in network.layers)
+    draw = partial(rng.gamma, 0.3, 5.0) if of_rain else partial(rng.normal, mean, std)
     for open_sizes in ((45, 37), (256, 512)):
         free = itertools.cycle(open_sizes)
-        inputs = rng.normal(mean, std, [2, *(size or next(free) for size in shape[1:])]).astype(dtype)
+        inputs = np.asarray(draw([2, *(size or next(free) for size in shape[1:])]), dtype)
         try:
             expected = graph(tf.constant(inputs))[OUTPUT].numpy()
             break

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 from scipy import fft, signal, special
@@ -12,9 +12,9 @@ from geodl.contract import Contract
 from geodl.errors import ContractError, OptionError
 from geodl.physics.advection import advect
 from geodl.physics.motion import motion
-from geodl.physics.rain import from_log, to_log
+from geodl.physics.rain import Transform, from_transformed, to_transformed
 
-__all__ = ("Members", "Space", "exceedance", "space_of")
+__all__ = ("Members", "exceedance", "space_of")
 
 _RAIN = 0.1
 """mm/h from which on it rains."""
@@ -28,37 +28,8 @@ _UNKNOWN = 0.9
 _MOST = 0.99
 
 
-@dataclass(frozen=True)
-class Space:
-    """Where a network's errors are Gaussian."""
-
-    forward: Callable[[np.ndarray], np.ndarray]
-    """From mm/h."""
-    backward: Callable[[np.ndarray], np.ndarray]
-    """To mm/h."""
-
-
-_FAINTEST, _DRY, _FAINT = 0.1, -15.0, -10.0
-"""Of decibels as networks have them: the rate (mm/h) from which on they are a logarithm, their value without rain and at
-that rate. A straight line lies in between."""
-
-
-def _to_decibel(rate: np.ndarray) -> np.ndarray:
-    faint = _DRY + rate * np.float32((_FAINT - _DRY) / _FAINTEST)
-    return np.where(rate < _FAINTEST, faint, 10 * np.log10(np.maximum(rate, np.float32(_FAINTEST))))
-
-
-def _from_decibel(values: np.ndarray) -> np.ndarray:
-    faint = np.maximum(values - np.float32(_DRY), 0) * np.float32(_FAINTEST / (_FAINT - _DRY))
-    return np.where(values < _FAINT, faint, np.power(np.float32(10), values / 10))
-
-
-_SPACES = {"log": Space(to_log, from_log), "db": Space(_to_decibel, _from_decibel)}
-"""By the transform of the network, which the band `log_variance` states as its unit."""
-
-
-def space_of(contract: Contract, option: str) -> Space:
-    """Returns where a network's errors are Gaussian.
+def space_of(contract: Contract, option: str) -> Transform:
+    """Returns in what a network's errors are Gaussian.
 
     Args:
         contract: of the network.
@@ -72,20 +43,23 @@ def space_of(contract: Contract, option: str) -> Space:
     if band is None:
         expected = "a network that also tells its spread: train one with network.head=gaussian"
         raise OptionError(option, expected=expected, received=f"one that gives {contract.output.bands[0].name} alone")
-    if band.unit not in _SPACES:
-        known = ", ".join(_SPACES)
-        raise ContractError(f"The band log_variance has unit {band.unit!r}. Expected one of: {known}.")
-    return _SPACES[band.unit]
+    for known in get_args(Transform):
+        if band.unit == known:
+            return known  # type: ignore[no-any-return]
+    expected = ", ".join(get_args(Transform))
+    raise ContractError(f"The band log_variance has unit {band.unit!r}. Expected one of: {expected}.")
 
 
-def exceedance(median: np.ndarray, log_variance: np.ndarray, thresholds: Sequence[float], space: Space) -> np.ndarray:
+def exceedance(
+    median: np.ndarray, log_variance: np.ndarray, thresholds: Sequence[float], space: Transform
+) -> np.ndarray:
     """Returns the probability that more falls than each of some thresholds.
 
     Args:
         median: mm/h, float32 of shape (lead, height, width); not-a-number where nodata.
         log_variance: of the same shape, in `space`.
         thresholds: mm/h, above 0.
-        space: where errors are Gaussian.
+        space: in what errors are Gaussian.
 
     Returns:
         float32 of shape (threshold, lead, height, width), 0 to 1; not-a-number where nodata.
@@ -96,8 +70,8 @@ def exceedance(median: np.ndarray, log_variance: np.ndarray, thresholds: Sequenc
     low = [value for value in thresholds if not 0 < value < np.inf]
     if low or not len(thresholds):
         raise OptionError("probabilities (--thresholds)", expected="rain rates above 0 mm/h", received=list(thresholds))
-    centre, spread = space.forward(median), np.exp(log_variance / 2)
-    edges = space.forward(np.asarray(thresholds, np.float32))
+    centre, spread = to_transformed(median, space), np.exp(log_variance / 2)
+    edges = to_transformed(np.asarray(thresholds, np.float32), space)
     return np.stack([special.ndtr((centre - edge) / spread) for edge in edges]).astype(np.float32)
 
 
@@ -112,7 +86,7 @@ class Members:
         median: mm/h, float32 of shape (lead, height, width); not-a-number where nodata.
         log_variance: of the same shape, in `space`.
         frames: observed ones, (frame, height, width) in mm/h.
-        space: where errors are Gaussian.
+        space: in what errors are Gaussian.
         seed: of the noise; a member's noise depends on it and the member's number alone.
         velocity: displacement along rows and columns in pixels per step, (2, height, width); default: what the frames
             show.
@@ -123,16 +97,18 @@ class Members:
         median: np.ndarray,
         log_variance: np.ndarray,
         frames: np.ndarray,
-        space: Space,
+        space: Transform,
         *,
         seed: int = 0,
         velocity: np.ndarray | None = None,
     ) -> None:
         velocity = motion(frames) if velocity is None else velocity
-        self._centre, self._spread = space.forward(median), np.exp(log_variance / 2)
+        self._centre, self._spread = to_transformed(median, space), np.exp(log_variance / 2)
         self._space, self._seed = space, seed
         self._shift = velocity.mean(axis=(1, 2))
-        self._amplitude = _amplitude(space.forward(np.nan_to_num(frames[-1], nan=0.0)), np.nan_to_num(frames[-1]))
+        self._amplitude = _amplitude(
+            to_transformed(np.nan_to_num(frames[-1], nan=0.0), space), np.nan_to_num(frames[-1])
+        )
         self._correlation = _correlation(frames, velocity, space)
 
     @property
@@ -145,7 +121,7 @@ class Members:
         noise = self.noise(number)
         noise *= self._spread
         noise += self._centre
-        return self._space.backward(noise).astype(np.float32, copy=False)
+        return from_transformed(noise, self._space).astype(np.float32, copy=False)
 
     def noise(self, number: int) -> np.ndarray:
         """Returns the noise of one member: of mean 0 and variance 1 at each pixel, float32 (lead, height, width)."""
@@ -185,7 +161,7 @@ def _amplitude(field: np.ndarray, rate: np.ndarray) -> np.ndarray:
     return (whole / np.sqrt(power))[:, : width // 2 + 1].astype(np.float32)
 
 
-def _correlation(frames: np.ndarray, velocity: np.ndarray, space: Space) -> float:
+def _correlation(frames: np.ndarray, velocity: np.ndarray, space: Transform) -> float:
     """How much the last frame is the last but one, carried on."""
     if len(frames) < 2:
         return _UNKNOWN
@@ -194,5 +170,5 @@ def _correlation(frames: np.ndarray, velocity: np.ndarray, space: Space) -> floa
     if np.count_nonzero(after[known] >= _RAIN) < _ENOUGH:
         return _UNKNOWN
     with np.errstate(invalid="ignore", divide="ignore"):  # The same everywhere.
-        found = np.corrcoef(space.forward(before[known]), space.forward(after[known]))[0, 1]
+        found = np.corrcoef(to_transformed(before[known], space), to_transformed(after[known], space))[0, 1]
     return float(np.clip(np.nan_to_num(found, nan=_UNKNOWN), 0, _MOST))

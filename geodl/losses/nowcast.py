@@ -16,7 +16,8 @@ import numpy as np
 from keras import ops
 
 from geodl.errors import OptionError
-from geodl.models.rain import Transform, rain_level
+from geodl.models.rain import rain_level
+from geodl.physics.rain import Transform
 
 __all__ = ("Balanced", "RainL1", "RainL2", "RainLikelihood", "SoftCSI")
 
@@ -29,7 +30,7 @@ class _RainLoss(keras.losses.Loss):
     """Base of losses that compare transformed rain rates.
 
     Args:
-        transform: "log", "db" (see `geodl.models.rain.Transform`), or "none" for the rates themselves.
+        transform: "log", "db" (see `geodl.physics.rain.Transform`), or "none" for the rates themselves.
         std: standard deviation of the transformed training values, by which differences are divided.
     """
 

@@ -14,7 +14,8 @@ from geodl.metrics.fractions import fraction_sums
 from geodl.metrics.pooling import nowcast_scores, spectra_of, with_scores
 from geodl.metrics.rainerrors import error_sums
 from geodl.metrics.rainspectra import pooled_spectra, radial_spectrum
-from geodl.metrics.spread import Spread, Transform
+from geodl.metrics.spread import Spread
+from geodl.physics.rain import Transform
 
 __all__ = ("Missing", "NowcastMetrics")
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from scipy import special
 
 from geodl.errors import OptionError
-from geodl.physics.rain import from_log, to_log
+from geodl.physics.rain import Transform, from_transformed, to_transformed
 
-__all__ = ("Spread", "Transform")
-
-Transform = Literal["log", "db"]
-"""ln(R + 0.01), or 10 log10(R), of a rain rate R in mm/h. Below 0.1 mm/h, decibels are a straight line to −15 at 0 mm/h,
-as networks have them, so that each has one rate."""
-
-_FAINTEST, _DRY, _FAINT = 0.1, -15.0, -10.0
-"""The rate from which on decibels are a logarithm, their value without rain and at that rate."""
+__all__ = ("Spread",)
 
 
 @dataclass(frozen=True)
@@ -53,29 +46,19 @@ class Spread:
         Yields:
             Rain rates in mm/h, at least 0, shape and type of `median`.
         """
-        centre, deviation = self._to(median), np.exp(0.5 * log_variance)
+        centre, deviation = to_transformed(median, self.transform), np.exp(0.5 * log_variance)
         for rank in range(count):
             step = deviation * np.asarray(special.ndtri((rank + 0.5) / count), deviation.dtype)
             step += centre
-            yield self._from(step)
+            yield from_transformed(step, self.transform)
 
     def exceedance(self, median: np.ndarray, log_variance: np.ndarray, threshold: float) -> np.ndarray:
         """Returns the probability that it rains more than `threshold` mm/h: 0 to 1, shape and type of `median`."""
-        distance = self._to(median) - self._to(np.asarray(threshold, median.dtype))
+        distance = to_transformed(median, self.transform) - to_transformed(
+            np.asarray(threshold, median.dtype), self.transform
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.asarray(distance / np.exp(0.5 * log_variance))
         # 0 / 0: the median is certain, and no more than the threshold.
         np.copyto(scores, -np.inf, where=np.isnan(scores))
         return np.asarray(special.ndtr(scores))
-
-    def _to(self, rate: np.ndarray) -> np.ndarray:
-        if self.transform == "log":
-            return to_log(rate)
-        faint = _DRY + rate * ((_FAINT - _DRY) / _FAINTEST)
-        return np.where(rate < _FAINTEST, faint, 10 * np.log10(np.maximum(rate, _FAINTEST)))
-
-    def _from(self, values: np.ndarray) -> np.ndarray:
-        if self.transform == "log":
-            return from_log(values)
-        faint = np.maximum(values - _DRY, 0) * (_FAINTEST / (_FAINT - _DRY))
-        return np.where(values < _FAINT, faint, np.exp(values * (np.log(10) / 10).astype(values.dtype)))

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from geodl.models.rain import Transform, first_level
+from geodl.models.rain import first_level
 from geodl.models.resizing import BilinearUpsampling, PixelShuffle
 from geodl.models.taps import POINTWISE
+from geodl.physics.rain import Transform
 
 __all__ = ("FirstGuess", "cascade")
 
@@ -24,7 +25,7 @@ class FirstGuess(layers.Layer):
     Args:
         frames: number of observed frames; what follows them in time is advected.
         leads: number of lead times.
-        transform: see `geodl.models.rain.Transform`.
+        transform: see `geodl.physics.rain.Transform`.
         std: standard deviation of the transformed training values.
     """
 

@@ -12,10 +12,11 @@ from geodl.errors import OptionError
 from geodl.models.blocks import residual_head
 from geodl.models.cascade import FirstGuess, cascade
 from geodl.models.options import check_counts, check_factor
-from geodl.models.rain import Head, RainFeatures, RainForecast, Transform, check_rain_options
+from geodl.models.rain import Head, RainFeatures, RainForecast, check_rain_options
 from geodl.models.resizing import CropLike, PadToMultiple, PixelShuffle, PixelUnshuffle
 from geodl.models.steps import FoldTime, LeadTimes, TakeSteps, UnfoldTime
 from geodl.models.taps import Everything
+from geodl.physics.rain import Transform
 
 __all__ = ("ConvLSTM2D", "EncoderForecaster")
 

@@ -14,30 +14,24 @@ from keras import layers, ops
 
 from geodl.errors import OptionError
 from geodl.models.taps import POINTWISE
-from geodl.physics.rain import LOG_OFFSET
+from geodl.physics.rain import DRY, FAINT, FAINTEST, LOG_OFFSET, Transform
 
 __all__ = (
     "Head",
     "RainFeatures",
     "RainForecast",
-    "Transform",
     "check_rain_options",
     "rain_level",
     "rain_rate",
     "zero_level",
 )
 
-Transform = Literal["log", "db"]
-"""ln(R + 0.01) of a rain rate R in mm/h; or 10 log10(R), -15 where there is no rain."""
-
 Head = Literal["rate", "gaussian"]
 """What a network gives: rain rates; or their medians and the logarithm of the variance of the transformed rain."""
 
 _HEAVIEST = 300.0
 """mm/h; forecasts end there."""
-_FAINTEST, _DRY, _FAINT = 0.1, -15.0, -10.0
-"""Of "db": the rate (mm/h) from which on it is a logarithm, its value without rain and at that rate."""
-_HIGHEST = {"log": math.log1p(_HEAVIEST / LOG_OFFSET), "db": 10 * math.log10(_HEAVIEST) - _DRY}
+_HIGHEST = {"log": math.log1p(_HEAVIEST / LOG_OFFSET), "db": 10 * math.log10(_HEAVIEST) - DRY}
 _LOG_VARIANCE = (-6.0, 4.0)
 """Bounds of the logarithm of the variance of normalised values: standard deviations of 0.05 to 7."""
 _Shape = tuple[int | None, ...]
@@ -45,7 +39,7 @@ _Shape = tuple[int | None, ...]
 
 def zero_level(transform: str) -> float:
     """Returns the transformed value of no rain: `rain_level` is the difference to it."""
-    return {"log": math.log(LOG_OFFSET), "db": _DRY, "none": 0.0}[transform]
+    return {"log": math.log(LOG_OFFSET), "db": DRY, "none": 0.0}[transform]
 
 
 def rain_level(rate: Any, transform: str) -> Any:
@@ -56,14 +50,14 @@ def rain_level(rate: Any, transform: str) -> Any:
 
     Args:
         rate: tensor of finite rain rates of at least 0 mm/h.
-        transform: see `Transform`; "none" gives `rate` itself.
+        transform: see `geodl.physics.rain.Transform`; "none" gives `rate` itself.
     """
     match transform:
         case "log":
             return ops.log1p(rate * (1 / LOG_OFFSET))
         case "db":
-            logarithm = 10 / math.log(10) * ops.log(ops.maximum(rate, _FAINTEST)) - _DRY
-            return ops.where(rate >= _FAINTEST, logarithm, rate * ((_FAINT - _DRY) / _FAINTEST))
+            logarithm = 10 / math.log(10) * ops.log(ops.maximum(rate, FAINTEST)) - DRY
+            return ops.where(rate >= FAINTEST, logarithm, rate * ((FAINT - DRY) / FAINTEST))
         case _:
             return rate
 
@@ -72,8 +66,8 @@ def rain_rate(level: Any, transform: Transform) -> Any:
     """Returns the rain rates (mm/h) whose `rain_level` is given; levels are at least 0."""
     if transform == "log":
         return LOG_OFFSET * ops.expm1(level)
-    logarithm = ops.exp((ops.maximum(level, _FAINT - _DRY) + _DRY) * (math.log(10) / 10))
-    return ops.where(level >= _FAINT - _DRY, logarithm, level * (_FAINTEST / (_FAINT - _DRY)))
+    logarithm = ops.exp((ops.maximum(level, FAINT - DRY) + DRY) * (math.log(10) / 10))
+    return ops.where(level >= FAINT - DRY, logarithm, level * (FAINTEST / (FAINT - DRY)))
 
 
 def check_rain_options(transform: object, head: object, mean: object, std: object) -> None:
@@ -106,7 +100,7 @@ def first_level(clip: Any, frames: int, transform: str) -> Any:
     Args:
         clip: (batch, time, height, width, 1) in mm/h.
         frames: observed frames; what follows them in time is advected.
-        transform: see `Transform`.
+        transform: see `geodl.physics.rain.Transform`.
 
     Returns:
         (batch, leads, height, width, 1) of what was advected, else (batch, 1, height, width, 1), the last frame.
@@ -139,7 +133,7 @@ class RainFeatures(_Rain):
 
     Args:
         frames: number of observed frames; what follows them in time is advected.
-        transform: see `Transform`.
+        transform: see `geodl.physics.rain.Transform`.
         mean: of the transformed training values.
         std: of the same.
     """

@@ -8,9 +8,10 @@ from keras import layers
 from geodl.errors import OptionError
 from geodl.models.blocks import convolution_block, residual_head
 from geodl.models.options import check_counts
-from geodl.models.rain import Head, RainFeatures, RainForecast, Transform, check_rain_options
+from geodl.models.rain import Head, RainFeatures, RainForecast, check_rain_options
 from geodl.models.resizing import CropLike, PadToMultiple
 from geodl.models.steps import ChannelsToTime, TimeToChannels
+from geodl.physics.rain import Transform
 
 __all__ = ("RainNet",)
 

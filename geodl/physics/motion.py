@@ -23,6 +23,8 @@ _WINDOW = 8.0
 """Standard deviation in pixels of a level of the Gaussian window that moves as one."""
 _ITERATIONS = 3
 """Newton steps on each level."""
+_OUTLIER = 3.0
+"""Change, in root mean squares of it, that counts half as much as none."""
 _NOISE = 0.03
 """Mean squared gradient of the log rain rate per pixel of a level that is trusted half."""
 _FIRST_NOISE = 0.0001
@@ -116,12 +118,12 @@ def _refined(velocity: np.ndarray, images: np.ndarray, weights: np.ndarray, nois
             known = ndimage.map_coordinates(weights[-1 - lag], where, order=1, mode="constant")
             # Whole neighbourhoods only: where the radar's coverage ends is an edge that stands still.
             both = ndimage.minimum_filter(known * known_after, 3, mode="constant") > 0.99
-            down, right = (both * (a + b) / 2 for a, b in zip(np.gradient(moved), np.gradient(after), strict=True))
+            down, right = ((a + b) / 2 for a, b in zip(np.gradient(moved), np.gradient(after), strict=True))
             late = after - moved
-            for total, product in zip(
-                sums, (down * down, right * right, down * right, down * late, right * late), strict=True
-            ):
-                total += counts * product
+            weight = counts * _reliability(late, both, (moved > 0) | (after > 0))
+            products = (down * down, right * right, down * right, down * late, right * late)
+            for total, product in zip(sums, products, strict=True):
+                total += weight * product
             doubt += counts * np.float32(noise)
             after, known_after, counts = moved, known, counts / 2
         dd, rr, dr, dl, rl = (ndimage.gaussian_filter(each, _WINDOW, truncate=3, mode="constant") for each in sums)
@@ -129,3 +131,9 @@ def _refined(velocity: np.ndarray, images: np.ndarray, weights: np.ndarray, nois
         step = np.stack([dr * rl - rr * dl, dr * dl - dd * rl]) / (dd * rr - dr * dr)
         velocity = velocity + step
     return velocity
+
+
+def _reliability(late: np.ndarray, known: np.ndarray, echo: np.ndarray) -> np.ndarray:
+    """Weights of Cauchy's estimator: less where a cell grew or vanished, which no motion explains; 0 where not known."""
+    usual = np.mean(np.square(late), where=known & echo) if np.any(known & echo) else np.float32(1)
+    return known / (1 + np.square(late) / (np.float32(_OUTLIER**2) * usual + np.float32(1e-12)))

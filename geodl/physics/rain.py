@@ -16,16 +16,22 @@ from numpy.typing import ArrayLike
 from geodl.errors import OptionError
 
 __all__ = (
+    "DRY",
+    "FAINT",
+    "FAINTEST",
     "LOG_OFFSET",
     "ZR",
     "Quantity",
+    "Transform",
     "from_decibel",
     "from_log",
+    "from_transformed",
     "quantity_of",
     "rain_rate",
     "reflectivity",
     "to_decibel",
     "to_log",
+    "to_transformed",
 )
 
 LOG_OFFSET = 0.01
@@ -238,6 +244,39 @@ def from_decibel(values: ArrayLike, *, threshold: float = 0.1) -> np.ndarray:
     rate = np.power(10, _floating(values) / 10)
     # The threshold itself comes back as rain although its decibels are rounded.
     return np.asarray(np.where(rate < threshold * (1 - 1e-5), np.zeros((), rate.dtype), rate))
+
+
+Transform = Literal["log", "db"]
+"""ln(R + 0.01) of a rain rate R in mm/h; or 10 log10(R), of which -15 is no rain."""
+
+FAINTEST, FAINT, DRY = 0.1, -10.0, -15.0
+"""Of "db": the rate in mm/h from which on it is a logarithm, its value there, and that of no rain."""
+
+
+def to_transformed(rate: ArrayLike, transform: Transform) -> np.ndarray:
+    """Returns rain rates as networks compute in them.
+
+    "db" is 10 log10(R) from 0.1 mm/h on. Below, where `to_decibel` (as pysteps) gives -15 to all, a straight line leads
+    from -10 to -15 at 0 mm/h: so it has an inverse, and losses a slope.
+
+    Args:
+        rate: in mm/h, at least 0; not-a-number stays.
+        transform: see `Transform`.
+    """
+    if transform == "log":
+        return to_log(rate)
+    rate = _floating(rate)
+    faint = DRY + rate * ((FAINT - DRY) / FAINTEST)
+    return np.where(rate < FAINTEST, faint, 10 * np.log10(np.maximum(rate, FAINTEST)))
+
+
+def from_transformed(values: ArrayLike, transform: Transform) -> np.ndarray:
+    """Returns the rain rates, in mm/h and at least 0, whose `to_transformed` is given."""
+    if transform == "log":
+        return from_log(values)
+    values = _floating(values)
+    faint = np.maximum(values - DRY, 0) * (FAINTEST / (FAINT - DRY))
+    return np.where(values < FAINT, faint, np.exp(values * (np.log(10) / 10).astype(values.dtype)))
 
 
 def _floating(values: ArrayLike) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
 
 import keras
 import numpy as np
@@ -22,9 +23,8 @@ from geodl.data.timesplit import TimeSplit, split_sequences
 from geodl.errors import FramesMissing, RecipeError, ResolutionMismatch
 from geodl.metrics.bootstrap import intervals
 from geodl.metrics.nowcast import NowcastMetrics
-from geodl.metrics.spread import Transform
 from geodl.models import EncoderForecaster, RainNet
-from geodl.physics.rain import to_decibel, to_log
+from geodl.physics.rain import Transform, to_transformed
 from geodl.pipelines.csi import csi_tables
 from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.pipelines.networks import build_network
@@ -37,7 +37,6 @@ from geodl.report.rain import forecast_figure
 __all__ = ("PIPELINE", "Nowcasting")
 
 _NETWORKS: dict[str, Callable[..., keras.Model]] = {"convlstm": EncoderForecaster, "rainnet": RainNet}
-_TRANSFORMS: dict[Transform, Callable[[np.ndarray], np.ndarray]] = {"log": to_log, "db": to_decibel}
 _PATCH = 128
 _LOOKED = 12
 """Clips of which the wettest is drawn."""
@@ -77,8 +76,8 @@ class Nowcasting(Pipeline):
         train = ClipSamples(
             self._clips(found, "train"), reader, patch=patch, augment=Augmentation(**self._augmentation())
         )
-        transform = _TRANSFORMS[self._transform]
-        mean, std = sample_statistics(train, transform=transform, seed=self.recipe.seed)
+        transformed = partial(to_transformed, transform=self._transform)
+        mean, std = sample_statistics(train, transform=transformed, seed=self.recipe.seed)
         self._std = float(std[0])
         rate = Band("rain_rate", unit="mm/h")
         clip, unit = self.recipe.clip, "" if metres is None else "metre"
@@ -223,8 +222,9 @@ class Nowcasting(Pipeline):
     @property
     def _transform(self) -> Transform:
         asked = self.recipe.network.options.get("transform", "log")
-        if asked not in _TRANSFORMS:
-            raise RecipeError("network.transform", f"expected one of: {', '.join(_TRANSFORMS)}. Received: {asked!r}.")
+        if asked not in get_args(Transform):
+            known = ", ".join(get_args(Transform))
+            raise RecipeError("network.transform", f"expected one of: {known}. Received: {asked!r}.")
         return asked  # type: ignore[no-any-return]
 
     @property

@@ -11,7 +11,7 @@ from scipy import signal, stats
 from geodl.contract import Band
 from geodl.errors import ContractError, OptionError
 from geodl.inference.members import Members, exceedance, space_of
-from geodl.physics.rain import LOG_OFFSET, to_decibel
+from geodl.physics.rain import LOG_OFFSET
 from tests.inference.rainfakes import make_contract, moving_rain
 
 LOG = space_of(make_contract(spread="log"), "members")
@@ -43,14 +43,6 @@ def test_thresholds_are_above_zero() -> None:
     for thresholds in ((0.0, 1.0), (), (np.inf,)):
         with pytest.raises(OptionError, match="rain rates above 0 mm/h"):
             exceedance(np.ones((1, 1, 1)), np.ones((1, 1, 1)), thresholds, LOG)
-
-
-def test_decibels_are_those_of_rain_and_have_an_inverse_below() -> None:
-    rates = np.float32([0.1, 0.5, 20])
-    np.testing.assert_allclose(DB.forward(rates), to_decibel(rates), atol=1e-5)
-    faint = np.float32([0, 0.03, 0.09, 0.1, 7])
-    np.testing.assert_allclose(DB.backward(DB.forward(faint)), faint, rtol=1e-5, atol=1e-6)
-    assert DB.backward(np.float32([-20, -15])).tolist() == [0, 0]
 
 
 def test_each_pixel_has_the_networks_median_and_spread() -> None:

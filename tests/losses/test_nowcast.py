@@ -73,13 +73,13 @@ def test_weights_begin_at_their_thresholds() -> None:
 
 
 def test_soft_csi_is_the_ratio_of_sums(truth: np.ndarray, guess: np.ndarray) -> None:
-    values = call(losses.SoftCSI([0.5, 5.0], 3.0), truth, guess)
+    values = call(losses.SoftCSI([0.5, 5.0], 3.0, 0.2), truth, guess)
     known = ~np.isnan(truth[..., 0])
     for sample in range(len(truth)):
         y, p = (array[sample, ..., 0][known[sample]].astype(float) for array in (truth, guess))
         parts = []
         for threshold in (0.5, 5.0):
-            chance, rain = expit(3 * np.log((p + 0.01) / (threshold + 0.01))), y >= threshold
+            chance, rain = expit(3 * np.log((p + 0.2) / (threshold + 0.2))), y >= threshold
             hits, misses, alarms = chance[rain].sum(), (1 - chance[rain]).sum(), chance[~rain].sum()
             parts.append(1 - (hits + 1) / (hits + misses + alarms + 1))
         np.testing.assert_allclose(values[sample], np.mean(parts) * known[sample], rtol=1e-4)
@@ -96,8 +96,9 @@ def test_sharp_soft_csi_is_csi(truth: np.ndarray, guess: np.ndarray) -> None:
 
 def test_where_there_is_no_rain_none_may_be_predicted() -> None:
     dry = np.zeros((1, 2, 4, 4, 1), "float32")
-    assert call(losses.SoftCSI(), dry, dry) == pytest.approx(0, abs=1e-4)
-    assert (call(losses.SoftCSI(), dry, dry + 9) > 0.8).all()
+    loss = losses.SoftCSI(sharpness=8.0)
+    assert call(loss, dry, dry) == pytest.approx(0, abs=1e-4)
+    assert (call(loss, dry, dry + 9) > 0.8).all()
 
 
 @every
@@ -143,7 +144,12 @@ def test_recipes_name_it_and_configurations_rebuild_it(loss: keras.losses.Loss, 
     [
         *(("rain_l1", "transform", "root"), ("rain_l2", "std", 0.0), ("balanced", "thresholds", (2.0, 1.0))),
         *(("balanced", "weights", (1.0, 2.0)), ("balanced", "weights", (1.0, -2.0, 5.0, 10.0, 30.0))),
-        *(("soft_csi", "thresholds", ()), ("soft_csi", "thresholds", (0.0, 1.0)), ("soft_csi", "sharpness", 0.0)),
+        *(
+            ("soft_csi", "thresholds", ()),
+            ("soft_csi", "thresholds", (0.0, 1.0)),
+            ("soft_csi", "sharpness", 0.0),
+            ("soft_csi", "offset", 0.0),
+        ),
     ],
     ids=str,
 )

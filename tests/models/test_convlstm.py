@@ -13,7 +13,7 @@ from geodl.models import ConvLSTM2D, EncoderForecaster, receptive_margin, total_
 from tests.model_case import once, run, stirred
 from tests.rain_case import advected_or_last, clip, run_rain_case
 
-SMALL: dict[str, Any] = {"frames": 3, "leads": 2, "widths": (4, 6), "stem": 2}
+SMALL: dict[str, Any] = {"frames": 3, "leads": 2, "widths": (4, 6), "stem": 2, "scales": 2}
 
 
 def _as_keras(layer: ConvLSTM2D, x: np.ndarray, state: list[np.ndarray] | None) -> np.ndarray:
@@ -75,25 +75,31 @@ def test_what_the_layer_returns_and_how_it_starts() -> None:
     assert (again.kernel, again.peephole, again.return_sequences, again.return_state) == (5, True, False, False)
 
 
-@pytest.mark.parametrize("advected", [True, False], ids=["advected", "plain"])
-def test_case(advected: bool, tmp_path: Path) -> None:
-    run_rain_case(EncoderForecaster, {**SMALL, "advected": advected}, folder=tmp_path)
+def test_case(tmp_path: Path) -> None:
+    run_rain_case(EncoderForecaster, {**SMALL, "advected": True}, folder=tmp_path)
 
 
 @once
-@pytest.mark.parametrize("transform", ["log", "db"])
-def test_options_together(transform: Any, tmp_path: Path) -> None:
-    options = {**SMALL, "transform": transform, "peephole": True, "head": "gaussian", "stem": 1, "widths": (4,)}
+def test_case_without_advected_frames(tmp_path: Path) -> None:
+    options = {**SMALL, "scales": 0, "transform": "db", "peephole": True, "head": "gaussian"}
     run_rain_case(EncoderForecaster, options, folder=tmp_path)
 
 
 @once
+def test_one_level_at_full_resolution() -> None:
+    options = {**SMALL, "widths": (4,), "stem": 1, "scales": 0}
+    x = clip(options, advected=False)
+    np.testing.assert_allclose(run(EncoderForecaster(**options), x), advected_or_last(x, options), rtol=1e-5, atol=1e-6)
+
+
+@once
 def test_levels_and_stem_make_the_lattice() -> None:
-    network = EncoderForecaster(2, 3, widths=(2, 3, 4), stem=4, advected=True)
+    network = EncoderForecaster(2, 3, widths=(2, 3, 4), stem=4, scales=0, advected=True)
     assert total_stride(network) == 16
     assert receptive_margin(network) is None
     assert [network.get_layer(f"encoder{level}").filters for level in range(3)] == [2, 3, 4]
     assert network.get_layer("encoder0").kernel == 3
+    assert total_stride(EncoderForecaster(2, 3, widths=(2,), stem=2, scales=4)) == 8
 
 
 @once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,13 +15,16 @@ from geodl.errors import OptionError
 from geodl.physics.rain import (
     ZR,
     Quantity,
+    Transform,
     from_decibel,
     from_log,
+    from_transformed,
     quantity_of,
     rain_rate,
     reflectivity,
     to_decibel,
     to_log,
+    to_transformed,
 )
 
 
@@ -146,3 +149,16 @@ def test_what_cannot_be_is_refused() -> None:
         ZR(0, 1.6)
     with pytest.raises(OptionError, match=r"zr\.b"):
         ZR(200, np.nan)
+
+
+@given(st.floats(0, 300), st.sampled_from(get_args(Transform)))
+def test_what_networks_compute_in_has_an_inverse(rate: float, transform: Transform) -> None:
+    there = to_transformed(rate, transform)
+    assert from_transformed(there, transform) == pytest.approx(rate, rel=1e-9, abs=1e-9)
+    assert to_transformed(rate + 0.01, transform) > there
+
+
+def test_decibels_of_networks_are_those_of_rain_from_a_tenth_of_a_millimetre_on() -> None:
+    rates = np.float32([0, 0.1, 0.5, 20])
+    np.testing.assert_allclose(to_transformed(rates, "db"), to_decibel(rates), atol=1e-5)
+    assert from_transformed(np.float32([-20, -15]), "db").tolist() == [0, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -112,6 +113,13 @@ class TestWalk(PipelineCase):
             geodl.evaluate(run[0].path, {"data.sequences": fine})
         averaged = geodl.evaluate(run[0].path, {"data.sequences": fine, "data.resample": "average"})
         assert averaged.protocol["samples"] == 12
+
+    def test_other_programs_are_told_of_lead_times(self, run: Any) -> None:
+        properties = json.loads((run[0].path / "mlm.json").read_text())["properties"]
+        (eaten,), (given,) = (properties[f"mlm:{way}"] for way in ("input", "output"))
+        assert eaten["input"]["shape"] == [-1, 5, -1, -1, 1]
+        assert given["result"]["shape"] == [-1, 2, -1, -1, 1]
+        assert given["result"]["dim_order"] == ["batch", "lead_time", "y", "x", "channel"]
 
     def test_what_a_clip_is_cannot_be_changed(self, run: Any) -> None:
         with pytest.raises(RecipeError, match=r"clip.leads.*cannot be changed"):
