@@ -16,7 +16,9 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from apart import Apart
@@ -42,9 +44,19 @@ def prepare_keras(backend: str, size: int, batch: int, steps: int, *, stock: boo
     from geodl.models import convlstm
     from geodl.training.compute import use_jit
 
+    def build() -> keras.Model:
+        return convlstm.EncoderForecaster(FRAMES, LEADS, advected=True, widths=WIDTHS, stem=STEM, scales=0)
+
     if stock:
-        convlstm.ConvLSTM2D = _stock_layer
-    network = convlstm.EncoderForecaster(FRAMES, LEADS, advected=True, widths=WIDTHS, stem=STEM, scales=0)
+        # Keras' own layer must be told the size beforehand.
+        sized = partial(keras.Input, (FRAMES + LEADS, size, size, 1))
+        with (
+            patch.object(convlstm, "ConvLSTM2D", _stock_layer),
+            patch.object(keras, "Input", lambda _, **options: sized(**options)),
+        ):
+            network = build()
+    else:
+        network = build()
     assert network.count_params() == PARAMETERS
     choice = use_jit(network) if jit is None else jit
     network.compile(keras.optimizers.AdamW(1e-3, weight_decay=1e-4), RainL2(), jit_compile=choice)

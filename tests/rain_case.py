@@ -64,15 +64,14 @@ def run_rain_case(build: Callable[..., keras.Model], options: Mapping[str, Any],
     truth = np.random.default_rng(1).gamma(0.5, 4.0, size=expected.shape).astype("float32")
     truth[:, :, 2] = np.nan
     loss = RainLikelihood(options.get("transform", "log")) if gaussian else Balanced(options.get("transform", "log"))
-    network.compile(
-        keras.optimizers.Adam(3e-3), loss, jit_compile=False if keras.backend.backend() != "jax" else "auto"
-    )
+    # Five steps of so small a network are done before TensorFlow has traced one.
+    network.compile(keras.optimizers.Adam(2e-3), loss, run_eagerly=keras.backend.backend() == "tensorflow")
     before = network.get_weights()
     first = network.train_on_batch(x, truth)
     after = network.get_weights()
     still = [v.path for v, b, a in zip(network.weights, before, after) if v.trainable and np.array_equal(b, a)]
     assert not still, still
-    last = [network.train_on_batch(x, truth) for _ in range(8)][-1]
+    last = [network.train_on_batch(x, truth) for _ in range(4)][-1]
     assert np.isfinite([first, last]).all() and last < first
 
     network.save(folder / "network.keras")

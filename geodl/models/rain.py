@@ -32,6 +32,8 @@ Head = Literal["rate", "gaussian"]
 _HEAVIEST = 300.0
 """mm/h; forecasts end there."""
 _HIGHEST = {"log": math.log1p(_HEAVIEST / LOG_OFFSET), "db": 10 * math.log10(_HEAVIEST) - DRY}
+_FADING = 0.5
+"""Standard deviations beyond the bounds in which the gradient falls to a third."""
 _LOG_VARIANCE = (-6.0, 4.0)
 """Bounds of the logarithm of the variance of normalised values: standard deviations of 0.05 to 7."""
 _Shape = tuple[int | None, ...]
@@ -54,7 +56,8 @@ def rain_level(rate: Any, transform: str) -> Any:
     """
     match transform:
         case "log":
-            return ops.log1p(rate * (1 / LOG_OFFSET))
+            # Plain logarithms and exponentials: ONNX has no others.
+            return ops.log(1 + rate * (1 / LOG_OFFSET))
         case "db":
             logarithm = 10 / math.log(10) * ops.log(ops.maximum(rate, FAINTEST)) - DRY
             return ops.where(rate >= FAINTEST, logarithm, rate * ((FAINT - DRY) / FAINTEST))
@@ -65,7 +68,7 @@ def rain_level(rate: Any, transform: str) -> Any:
 def rain_rate(level: Any, transform: Transform) -> Any:
     """Returns the rain rates (mm/h) whose `rain_level` is given; levels are at least 0."""
     if transform == "log":
-        return LOG_OFFSET * ops.expm1(level)
+        return LOG_OFFSET * (ops.exp(level) - 1)
     logarithm = ops.exp((ops.maximum(level, FAINT - DRY) + DRY) * (math.log(10) / 10))
     return ops.where(level >= FAINT - DRY, logarithm, level * (FAINTEST / (FAINT - DRY)))
 
@@ -162,7 +165,7 @@ class RainForecast(_Rain):
 
     The sum is one of logarithms. Without any correction the result is the advected frame of each lead time, in its gaps
     the last observed frame; where nothing is advected the last observed frame at all lead times. Rates are 0 … 300 mm/h;
-    beyond these bounds the correction still has a gradient: a pixel without rain can learn of rain to come.
+    just beyond these bounds the correction still has a gradient: a pixel without rain can learn of rain to come.
 
     Inputs are the clip (batch, time, height, width, 1) in mm/h, and corrections (batch, lead, height, width, 1 or 2)
     in standard deviations of the transformed training values. Of two channels the second is the logarithm of the
@@ -183,9 +186,12 @@ class RainForecast(_Rain):
         """Returns rain rates and, of two channels, the logarithm of the variance of the transformed rain."""
         clip, found = inputs
         level = first_level(clip, self.frames, self.transform) + self.std * found[..., :1]
-        bounded = ops.stop_gradient(ops.clip(level, 0.0, _HIGHEST[self.transform]))
-        # Adds nothing, but the gradient that the bounds would take away.
-        rate = rain_rate(bounded + (level - ops.stop_gradient(level)), self.transform)
+        bounded = ops.clip(level, 0.0, _HIGHEST[self.transform])
+        # Adds nothing but a gradient beyond the bounds. It fades with the distance: were it the same everywhere, what is
+        # dry already would be driven down without end.
+        slope = ops.exp(-ops.abs(level - bounded) * (1 / (_FADING * self.std)))
+        beyond = (level - bounded) * ops.stop_gradient(slope)
+        rate = rain_rate(bounded + (beyond - ops.stop_gradient(beyond)), self.transform)
         if found.shape[-1] == 1:
             return rate
         log_variance = ops.clip(found[..., 1:], *_LOG_VARIANCE) + 2 * math.log(self.std)

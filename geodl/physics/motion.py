@@ -23,11 +23,11 @@ _WINDOW = 8.0
 """Standard deviation in pixels of a level of the Gaussian window that moves as one."""
 _ITERATIONS = 3
 """Newton steps on each level."""
-_OUTLIER = 3.0
+_OUTLIER = 2.0
 """Change, in root mean squares of it, that counts half as much as none."""
 _NOISE = 0.03
 """Mean squared gradient of the log rain rate per pixel of a level that is trusted half."""
-_FIRST_NOISE = 0.0001
+_FIRST_NOISE = 0.01
 """The same on the coarsest level, before which nothing is known."""
 
 

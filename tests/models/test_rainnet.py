@@ -26,12 +26,12 @@ def test_case_without_advected_frames(tmp_path: Path) -> None:
 
 @once
 def test_it_is_the_papers_but_for_input_and_head() -> None:
-    network = RainNet(4, 1, width=64)
+    network = RainNet(4, 1, width=4)
     assert total_stride(network) == 16
     convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     assert [layer.filters for layer in convolutions if layer.kernel_size == (3, 3)] == [
-        *(64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024),
-        *(512, 512, 256, 256, 128, 128, 64, 64),
+        *(4, 4, 8, 8, 16, 16, 32, 32, 64, 64),
+        *(32, 32, 16, 16, 8, 8, 4, 4),
     ]
     dropped = [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)]
     assert dropped == [0.5, 0.5]

@@ -37,7 +37,8 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
         overwrite=overwrite,
         progress=progress,
     )
-    evaluation = evaluate(run.path, {"data.sequences": str(unknown)}, json=folder / "metrics.json")
+    unseen = {"data.sequences": str(unknown), "verification.stride": 1}
+    evaluation = evaluate(run.path, unseen, json=folder / "metrics.json")
 
     event = open_sequence(unknown)
     contract = run.predictor.contract
