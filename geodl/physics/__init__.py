@@ -1,6 +1,8 @@
-"""Forward models of the world in numpy and scipy: additive noise, radar speckle, and what a coarser sensor sees."""
+"""Forward models of the world in numpy and scipy: noise, radar speckle, what a coarser sensor sees, rain and its motion."""
 
+from geodl.physics.advection import advect, advected
 from geodl.physics.noise import add_gaussian, add_poisson_gaussian
+from geodl.physics.rain import ZR, rain_rate, reflectivity
 from geodl.physics.sensor import crop_to_multiple, degrade, enlarge, resize, rgb_to_luma, rgb_to_ycbcr, ycbcr_to_rgb
 from geodl.physics.speckle import (
     add_speckle,
@@ -13,15 +15,20 @@ from geodl.physics.speckle import (
 )
 
 __all__ = (
+    "ZR",
     "add_gaussian",
     "add_poisson_gaussian",
     "add_speckle",
+    "advect",
+    "advected",
     "crop_to_multiple",
     "degrade",
     "enlarge",
     "from_intensity",
     "log_bias",
     "log_variance",
+    "rain_rate",
+    "reflectivity",
     "resize",
     "rgb_to_luma",
     "rgb_to_ycbcr",

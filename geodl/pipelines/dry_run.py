@@ -65,7 +65,7 @@ def check(
         compile_for_training(network, pipeline.loss(), recipe.train)
         contract = complete_contract(pipeline.name, parts, network)
         cost = _cost(pipeline, parts, network)
-    margin = contract.input.dims[0].margin
+    margin = contract.input.dim("y").margin
     held = [
         (part, len(samples)) for part, samples in (("validation", parts.validation), ("test", parts.test)) if samples
     ]
