@@ -1,18 +1,16 @@
 """Nowcasting on real radar: trains, verifies, and stores the figures as small JSON in benchmarks/results/.
 
-    python benchmarks/nowcasting.py real     # first halves of four events are learnt from, second halves and a fifth event scored
-    python benchmarks/nowcasting.py domain   # 1226 x 760 pixels, 12 lead times: seconds and memory, on a quiet machine
+    python benchmarks/nowcasting.py
 
-`real` is `geodl train` with the shipped recipe, unless it is done, then `geodl evaluate` twice, and the sum of both. It needs
-pysteps, for two of the radar formats and three of the baselines. CPU minutes are the training command's user and system time.
-Data: the folder named by GEODL_DATA, default ../shared/data.
+The first halves of four events are learnt from, their second halves and a fifth event are scored: `geodl train` with the
+shipped recipe, unless it is done, then `geodl evaluate` twice, and the sum of both. It needs pysteps, for two of the radar
+formats and three of the baselines. CPU minutes are the training command's user and system time. Data: the folder named by
+GEODL_DATA, default ../shared/data.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,11 @@ def real(runs: Path, settings: list[str]) -> dict[str, Any]:
     halves_scored = evaluate_run(runs / "now", [])
     unseen_scored = evaluate_run(runs / "now", [f"data.sequences={RADAR / UNSEEN}", *COMMON])
     found: dict[str, Any] = {"cpu_minutes": trained["cpu_minutes"], "lead_minutes": 10 * (LEAD + 1)}
-    for name, scored in (("second halves", [halves_scored]), (UNSEEN, [unseen_scored]), ("all", [halves_scored, unseen_scored])):
+    for name, scored in (
+        ("second halves", [halves_scored]),
+        (UNSEEN, [unseen_scored]),
+        ("all", [halves_scored, unseen_scored]),
+    ):
         methods = {"nowcasting": combine(*(one["details"] for one in scored))}
         for method in scored[0]["baselines"]:
             methods[method] = combine(*(one["baselines"][method]["details"] for one in scored))
@@ -58,23 +60,15 @@ def csi(details: dict[str, Any]) -> dict[str, Any]:
     return {"thresholds": details["thresholds"], "csi": values, "mean": sum(values) / len(values)}
 
 
-def domain(runs: Path, settings: list[str]) -> dict[str, Any]:
-    """In a process of its own, whose peak memory is read; the network is that of the shipped recipe, untrained."""
-    run = subprocess.run([sys.executable, Path(__file__).with_name("domain.py")], check=True, capture_output=True, text=True)
-    import json
-
-    return json.loads(run.stdout.splitlines()[-1])
-
-
 def main() -> None:
-    functions = {function.__name__: function for function in (real, domain)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=functions)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where the runs are kept")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="of the training"
+    )
     arguments = parser.parse_args()
-    result = functions[arguments.what](arguments.runs.absolute(), arguments.settings)
-    store(f"nowcasting-{arguments.what}", {"data_set": arguments.what, **result}, provenance())
+    result = real(arguments.runs.absolute(), arguments.settings)
+    store("nowcasting-radar", {"data_set": "radar", **result}, provenance())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from geodl.metrics.bootstrap import intervals, paired_difference
 from geodl.metrics.despeckling import DespecklingMetrics
 from geodl.metrics.nowcast import NowcastMetrics
 from geodl.metrics.pooling import combine, nowcast_scores
-from geodl.metrics.ranking import csi_table
 from geodl.metrics.restoration import RestorationMetrics
 from geodl.metrics.segmentation import SegmentationMetrics
 
@@ -14,7 +13,6 @@ __all__ = (
     "RestorationMetrics",
     "SegmentationMetrics",
     "combine",
-    "csi_table",
     "intervals",
     "nowcast_scores",
     "paired_difference",

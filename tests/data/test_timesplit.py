@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_parts_in_time_are_disjoint_and_whole(
     stretches = sorted(stretch for part in split.intervals.values() for stretch in part)
     assert stretches[0][0] == DAY[0]
     assert stretches[-1][1] == end
-    assert all(one[1] == other[0] for one, other in zip(stretches, stretches[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(stretches))
 
 
 def test_every_fold_validates_another_block_and_all_of_it() -> None:
