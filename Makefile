@@ -39,6 +39,8 @@ bench: $(PEERS)
 	$(PEER)/python benchmarks/training.py torch
 	$(PEER)/python benchmarks/training.py input
 	$(PEER)/python benchmarks/denoising.py
+	$(PEER)/python benchmarks/convlstm.py
+	$(PEER)/python benchmarks/nowcast_domain.py
 	$(PEER)/python benchmarks/memory.py
 	$(PEER)/python benchmarks/table.py
 
