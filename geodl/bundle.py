@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import lzma
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from geodl.contract import Contract
-from geodl.errors import BundleError, OutputUnwritable
+from geodl.errors import BundleError
+from geodl.wholefile import whole_file
 
 if TYPE_CHECKING:
     import keras
@@ -74,16 +73,8 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         OutputUnwritable: no permission, disk full.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputUnwritable(path, error.strerror or error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def write_bundle(
@@ -121,15 +112,8 @@ def write_bundle(
         from geodl.mlm import mlm_item
 
         replace_text(folder / MLM, json.dumps(mlm_item(contract, network, folder.name), indent=2) + "\n")
-    temporary = folder / f".{os.getpid()}.{NETWORK}"
-    try:
+    with whole_file(folder / NETWORK) as temporary:
         network.save(temporary)
-        os.replace(temporary, folder / NETWORK)
-    except OSError as error:
-        raise OutputUnwritable(folder / NETWORK, error.strerror or error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return folder
 
 

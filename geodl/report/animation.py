@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import textwrap
 from pathlib import Path
 
@@ -15,9 +13,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from geodl.data.source import Grid
-from geodl.errors import OptionError, OutputUnwritable
+from geodl.errors import OptionError
 from geodl.report.axes import draw_scale_bar
 from geodl.report.rain import COLOURS, NODATA_COLOUR, draw_rain, height_to_width, lead_name, rain_bar, redraw_rain
+from geodl.wholefile import whole_file
 
 __all__ = ("animate",)
 
@@ -140,16 +139,8 @@ def _indexed(picture: np.ndarray) -> Image.Image:
 
 def _write(pages: list[Image.Image], duration: list[int], path: Path) -> Path:
     """Writes frames, milliseconds each: whole or not at all."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         pages[0].save(
             temporary, format="GIF", save_all=True, append_images=pages[1:], duration=duration, loop=0, optimize=False
         )
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputUnwritable(path, error.strerror or error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return path

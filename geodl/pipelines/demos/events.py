@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import xarray as xr
 
 from geodl.data.simulate.rain import simulate_rain
-from geodl.errors import OutputUnwritable
+from geodl.wholefile import whole_file
 
 __all__ = ("events",)
 
@@ -44,15 +42,7 @@ def events(folder: Path) -> tuple[Path, Path]:
 
 def _write(rain: xr.DataArray, path: Path) -> None:
     """Writes a NetCDF file in hundredths of mm/h: whole or not at all (temporary name, then rename)."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     rain = rain.clip(max=600)  # More than falls, and no more than two bytes hold.
     packed = {"dtype": "uint16", "scale_factor": 0.01, "_FillValue": 65535, "zlib": True, "complevel": 4}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         rain.to_netcdf(temporary, engine="h5netcdf", encoding={rain.name: packed})
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputUnwritable(path, error.strerror or error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

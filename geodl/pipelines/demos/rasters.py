@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from pyproj import CRS
 from rasterio.windows import Window
 
 from geodl.data.source import Grid
-from geodl.errors import OutputUnwritable
+from geodl.wholefile import whole_file
 
 __all__ = ("elevation", "photographs", "write_raster")
 
@@ -95,21 +93,15 @@ def write_raster(path: Path, values: np.ndarray, grid: Grid, *, bands: tuple[str
     Raises:
         OutputUnwritable: no permission, disk full.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     profile = {"driver": "GTiff", "count": len(bands), "dtype": values.dtype, "compress": "deflate"}
     if len(bands) == 3 and values.dtype == np.uint8:
         profile["photometric"] = "RGB"
     if grid.crs is not None:
         profile |= {"crs": grid.crs.to_wkt(), "transform": grid.transform}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with rasterio.open(temporary, "w", **profile, height=grid.height, width=grid.width) as file:
-            file.write(np.moveaxis(values, -1, 0))
-            file.descriptions = bands
-            file.units = (unit,) * len(bands)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputUnwritable(path, error.strerror or error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with (
+        whole_file(path) as temporary,
+        rasterio.open(temporary, "w", **profile, height=grid.height, width=grid.width) as file,
+    ):
+        file.write(np.moveaxis(values, -1, 0))
+        file.descriptions = bands
+        file.units = (unit,) * len(bands)
