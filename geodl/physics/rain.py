@@ -154,6 +154,15 @@ class Quantity:
         if not 0 < self.scale < np.inf:
             raise OptionError("scale", expected="a finite number above 0", received=self.scale)
 
+    def __str__(self) -> str:
+        match self.unit:
+            case "dBZ":
+                return f"dBZ, Z = {self.zr.a:g} R^{self.zr.b:g}"
+            case "mm":
+                return f"mm in {self.minutes:g} min"
+            case _:
+                return self.unit
+
     def to_rate(self, values: ArrayLike) -> np.ndarray:
         """Gives the rain rate.
 

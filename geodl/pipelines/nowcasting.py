@@ -17,6 +17,7 @@ from geodl.data.clips import ClipReader, ClipSamples, DomainClips, find_clips
 from geodl.data.pixelsize import TOLERANCE, metres_per_pixel
 from geodl.data.radar import ZR, RadarSequence, find_sequences, open_sequence
 from geodl.data.samples import Samples
+from geodl.data.source import Grid
 from geodl.data.splits import Part
 from geodl.data.statistics import sample_statistics
 from geodl.data.timesplit import TimeSplit, split_sequences
@@ -101,7 +102,7 @@ class Nowcasting(Pipeline):
             given,
             mean,
             std,
-            (self._sequence_table(found), self._split_table(found)),
+            (*self._sequence_tables(found), self._split_table(found)),
         )
 
     def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
@@ -312,25 +313,30 @@ class Nowcasting(Pipeline):
             return None
         return DomainClips(self._clips(found, part, scored=True), reader, part=part)
 
-    def _sequence_table(self, found: Found) -> Table:
-        rows = []
+    def _sequence_tables(self, found: Found) -> tuple[Table, Table]:
+        """What the sequences are, and where and when."""
+        pixels, places = [], []
         for name in dict.fromkeys(name for name, *_ in found):
             phases = [sequence for other, sequence, _ in found if other == name]
             first, grid = phases[0], phases[0].grid
-            size = f"{grid.height} × {grid.width}"
-            rows.append(
+            pixels.append(
                 (
                     name,
                     sum(len(phase.times) for phase in phases),
-                    f"{first.step / _MINUTE:g} min" + (f" × {len(phases)}" if len(phases) > 1 else ""),
-                    size,
-                    f"{grid.resolution[0]:.5g} {grid.unit or 'pixels'}",
-                    first.quantity.unit,
                     sum(len(phase.missing) for phase in phases),
+                    f"{first.step / _MINUTE:g} min" + (f" × {len(phases)}" if len(phases) > 1 else ""),
+                    f"{grid.height} × {grid.width}",
+                    f"{grid.resolution[0]:.5g} {grid.unit or 'pixels'}",
+                    str(first.quantity),
                 )
             )
-        columns = ("sequence", "frames", "step", "size", "pixel", "stored as", "missing")
-        return Table("Radar sequences", columns, tuple(rows))
+            times = [time for phase in phases for time in phase.times[[0, -1]]]
+            places.append((name, *(str(time)[:16].replace("T", " ") for time in (min(times), max(times))), _crs(grid)))
+        columns = ("sequence", "frames", "missing", "step", "size", "pixel", "stored as")
+        return (
+            Table("Radar sequences", columns, tuple(pixels)),
+            Table("Where and when (UTC)", ("sequence", "first", "last", "projection"), tuple(places)),
+        )
 
     def _split_table(self, found: Found) -> Table:
         rows = []
@@ -341,6 +347,17 @@ class Nowcasting(Pipeline):
                 rows.append((part, len({clip.name for clip in clips}), len(clips)))
         by = found[0][2].by
         return Table(f"Split (by {by})", ("part", "sequences", "clips"), tuple(rows))
+
+
+def _crs(grid: Grid) -> str:
+    """A CRS in a word or two: its code, else its projection."""
+    if grid.crs is None:
+        return "none"
+    code = grid.crs.to_authority(min_confidence=70)
+    if code is not None:
+        return ":".join(code)
+    operation = grid.crs.coordinate_operation
+    return grid.crs.name if operation is None else operation.method_name
 
 
 def _first(sequence: RadarSequence) -> np.datetime64:

@@ -162,3 +162,10 @@ def test_decibels_of_networks_are_those_of_rain_from_a_tenth_of_a_millimetre_on(
     rates = np.float32([0, 0.1, 0.5, 20])
     np.testing.assert_allclose(to_transformed(rates, "db"), to_decibel(rates), atol=1e-5)
     assert from_transformed(np.float32([-20, -15]), "db").tolist() == [0, 0]
+
+
+def test_a_quantity_says_how_it_becomes_a_rate() -> None:
+    said = [
+        str(quantity) for quantity in (Quantity("mm/h"), Quantity("mm", minutes=5), Quantity("dBZ", zr=ZR(223, 1.53)))
+    ]
+    assert said == ["mm/h", "mm in 5 min", "dBZ, Z = 223 R^1.53"]

@@ -158,6 +158,14 @@ def test_the_contract_says_what_a_forecast_needs(tmp_path: Path) -> None:
     assert plain.train.read(0, np.random.default_rng(0))[0].shape == (3, 16, 16, 1)
 
 
+def test_tables_say_what_the_sequences_are(tmp_path: Path) -> None:
+    sequences, places, split = pipeline(write(tmp_path / "storm.nc")).samples().tables
+    assert sequences.rows == (("storm", 16, 0, "10 min", "33 × 45", "1000 metre", "mm/h"),)
+    assert places.rows == (("storm", "2020-10-31 00:00", "2020-10-31 02:30", "EPSG:3035"),)
+    assert split.title == "Split (by time)"
+    assert split.rows == (("train", 1, 5), ("test", 1, 4))
+
+
 def test_no_clip_crosses_from_training_into_test(tmp_path: Path) -> None:
     parts = pipeline(
         write(tmp_path / "storm.nc", frames=24), data__split={"by": "time", "validation": 0.25, "test": 0.25}
