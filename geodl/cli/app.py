@@ -125,6 +125,7 @@ app.command(
         "geodl train segmentation --set data.images=scenes/ --set data.labels=fields.gpkg --set train.epochs=10",
         "geodl train denoising --set data.images=scenes/ --set noise.sigma=25 --output runs/denoise",
         "geodl train superresolution --set data.images=scenes/ --set scale=2 --output runs/finer",
+        "geodl train nowcasting --set data.sequences=radar/ --output runs/now",
         "geodl train my-recipe.yaml --fold 0 --output runs/fold-0",
     )
 )(train)
@@ -140,6 +141,7 @@ app.command(
         "geodl predict runs/a scene.tif map.tif --confidence --overlap exact --mask area.gpkg",
         "geodl predict runs/a scenes/ maps/",
         "geodl predict runs/denoise noisy.tif clean.tif --residual noise.tif",
+        "geodl predict runs/now recent/ forecast.nc --geotiff maps/",
     )
 )(predict)
 app.command(
