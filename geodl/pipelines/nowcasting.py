@@ -20,7 +20,7 @@ from geodl.data.samples import Samples
 from geodl.data.source import Grid
 from geodl.data.splits import Part
 from geodl.data.statistics import sample_statistics
-from geodl.data.timesplit import TimeSplit, split_sequences
+from geodl.data.timesplit import Interval, TimeSplit, split_sequences
 from geodl.errors import FramesMissing, RecipeError, ResolutionMismatch
 from geodl.metrics.bootstrap import intervals
 from geodl.metrics.nowcast import NowcastMetrics
@@ -111,12 +111,7 @@ class Nowcasting(Pipeline):
         assert time.step is not None
         step = np.timedelta64(round(time.step), "s")
         self._note(step, y.step)
-        found = self._open(step=step, metres=y.step)
-        if part == "all":
-            found = [
-                (name, sequence, TimeSplit({"test": ((_first(sequence), _end(sequence)),)}))
-                for name, sequence, _ in found
-            ]
+        found = self._open(step=step, metres=y.step, whole=part == "all")
         named: Part = "test" if part in (None, "all") else part  # type: ignore[assignment]
         if part is None and not any(split.intervals.get("test") for *_, split in found):
             named = "validation"
@@ -246,12 +241,13 @@ class Nowcasting(Pipeline):
             raise RecipeError("data.augment", "rain is mirrored and turned only: expected flips and rotations.")
         return {"flips": asked.flips, "rotations": asked.rotations}
 
-    def _open(self, *, step: np.timedelta64 | None = None, metres: float | None = None) -> Found:
+    def _open(self, *, step: np.timedelta64 | None = None, metres: float | None = None, whole: bool = False) -> Found:
         """Opens the sequences of the recipe at one step and pixel size, and says which part each stretch is of.
 
         Args:
             step: of a trained network; default: the recipe's, else the first sequence's.
             metres: pixel size of a trained network; default: likewise.
+            whole: all of each is for testing, whatever the recipe's split.
         """
         data = self.recipe.data
         if data.sequences is None:
@@ -274,15 +270,8 @@ class Nowcasting(Pipeline):
             metres, step = metres or _metres(sequence), step or sequence.step
             found.append((name, sequence))
         assert step is not None
-        asked = data.split if isinstance(data.split, Split) else Split()
-        known = {"by", "validation", "test", "folds", "fold", "pattern", "divide"}
-        rule = {key: value for key, value in asked.model_dump().items() if key in known}
-        if rule["fold"] is None:
-            rule["folds"] = None
         spans = [(name, (_first(sequence), _end(sequence))) for name, sequence in found]
-        splits = split_sequences(spans, seed=self.recipe.seed, **rule)
-        if rule["fold"] is not None:
-            splits = [_as_test(split) for split in splits]
+        splits = [TimeSplit({"test": (span,)}) for _, span in spans] if whole else self._split(spans)
         phases = [sequence.phases(step) for _, sequence in found]
         self._phases = max(map(len, phases))
         return [
@@ -290,6 +279,17 @@ class Nowcasting(Pipeline):
             for (name, _), split, those in zip(found, splits, phases, strict=True)
             for phase in those
         ]
+
+    def _split(self, spans: list[tuple[str, Interval]]) -> list[TimeSplit]:
+        """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""
+        data = self.recipe.data
+        asked = data.split if isinstance(data.split, Split) else Split()
+        known = {"by", "validation", "test", "folds", "fold", "pattern", "divide"}
+        rule = {key: value for key, value in asked.model_dump().items() if key in known}
+        if rule["fold"] is None:
+            rule["folds"] = None
+        splits = split_sequences(spans, seed=self.recipe.seed, **rule)
+        return splits if rule["fold"] is None else [_as_test(split) for split in splits]
 
     def _clips(self, found: Found, part: Part, *, scored: bool = False) -> list[Any]:
         clip, verification = self.recipe.clip, self.recipe.verification
@@ -370,7 +370,6 @@ def _end(sequence: RadarSequence) -> np.datetime64:
 
 
 def _as_test(split: TimeSplit) -> TimeSplit:
-    """A fold is reported only: no epoch is chosen on it."""
     intervals = dict(split.intervals)
     if "validation" in intervals:
         intervals["test"] = intervals.pop("validation")

@@ -103,6 +103,9 @@ class TestWalk(PipelineCase):
         # Two phases of ten frames each hold six clips of three frames and two lead times.
         assert evaluation.protocol["part"] == "all"
         assert evaluation.protocol["samples"] == 12
+        # One sequence cannot be split by file; it need not be.
+        again = geodl.evaluate(run[0].path, {"data.sequences": half_step, "data.split": {"by": "file"}})
+        assert again.metrics == pytest.approx(evaluation.metrics, nan_ok=True)
 
     def test_other_steps_and_pixels_are_refused_or_averaged(self, run: Any, tmp_path: Path) -> None:
         odd = write(tmp_path / "odd.nc", minutes=4)
