@@ -15,6 +15,7 @@ from tests.rain_case import run_rain_case
 SMALL: dict[str, Any] = {"frames": 3, "leads": 2, "width": 4, "depth": 2, "dropout": 0.0}
 
 
+@once
 def test_case(tmp_path: Path) -> None:
     run_rain_case(RainNet, {**SMALL, "advected": True}, folder=tmp_path)
 
