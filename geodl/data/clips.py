@@ -28,10 +28,8 @@ _CANDIDATES = 12
 """Windows of which one is taken, those with rain more often."""
 _STARTS = 6
 """Clips that are looked at for one with rain before a dry one is taken."""
-_CAP = 10.0
-"""mm/h: more rain than this does not make a window more wanted."""
 _DRY = 0.02
-"""mm/h: a window with less rain in the mean is passed over, unless all are like it."""
+"""Mean of ln(1 + rain rate in mm/h): a window with less is passed over, unless all are like it."""
 _MOTIONS = 2**28
 """Bytes of motion fields that are kept."""
 
@@ -242,10 +240,11 @@ class ClipSamples:
         return float(part.mean()) if part.size else 0.0
 
     def _look(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-        """Returns, per cell, the rain up to a cap and the share of known pixels, last seen and in the midst of the truth."""
-        last = clip.start + self._reader.frames - 1
-        both = [self._frame(clip.sequence, at) for at in (last, min(last + 1 + self._reader.leads // 2, clip.stop - 1))]
-        return (both[0][0] + both[1][0]) / 2, np.minimum(both[0][1], both[1][1])
+        """Returns, per cell, how much it rained when last seen, and the share of known pixels.
+
+        Of what came then nothing is asked: windows chosen for the rain to come would teach that rain grows.
+        """
+        return self._frame(clip.sequence, clip.start + self._reader.frames - 1)
 
     def _frame(self, sequence: RadarSequence, position: int) -> tuple[np.ndarray, np.ndarray]:
         key = (id(sequence), position)
@@ -253,7 +252,7 @@ class ClipSamples:
             frame = sequence.read(None, slice(position, position + 1))[0][0, ..., 0]
             known = np.isfinite(frame)
             self._cells[key] = (
-                _by_cell(np.where(known, np.minimum(frame, _CAP), 0)).astype(np.float16),
+                _by_cell(np.log1p(np.where(known, frame, 0))).astype(np.float16),
                 _by_cell(known.astype(np.float32)).astype(np.float16),
             )
         return self._cells[key]
