@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ("console", "number", "print_evaluation", "print_table", "progress_bar", "write_json")
 
 
+_ACROSS = 4
+"""Methods whose names fit side by side."""
+
+
 def console(*, stderr: bool = False) -> Console:
     """Returns a console on today's stdout or stderr; colours only on a terminal."""
     from rich.console import Console
@@ -80,8 +84,13 @@ def print_evaluation(to: Console, evaluation: Evaluation) -> None:
     scores = {evaluation.pipeline: evaluation.metrics, **baselines}
     part = evaluation.protocol.get("part")
     whole = [name for name in evaluation.metrics if "/" not in name]
+    columns: tuple[str, ...] = ("metric", *scores)
     rows = [(name, *(score.get(name, math.nan) for score in scores.values())) for name in whole]
-    print_table(to, f"Scores ({part})" if part else "Scores", ("metric", *scores), rows)
+    if len(scores) > max(_ACROSS, len(whole) // 2):
+        # A row per method: headings of so many would be broken.
+        columns = ("method", *whole)
+        rows = [(owner, *(score.get(name, math.nan) for name in whole)) for owner, score in scores.items()]
+    print_table(to, f"Scores ({part})" if part else "Scores", columns, rows)
     for table in evaluation.tables:
         print_table(to, table.title, table.columns, table.rows)
     split = [name.partition("/")[::2] for name in evaluation.metrics if "/" in name]

@@ -154,7 +154,7 @@ class Nowcasting(Pipeline):
             lead_minutes=[self._minutes * (k + 1) for k in range(output.leads)],
             scales=verification.scales,
             pixel_km=self._pixel,
-            block=(self.recipe.clip.frames + self.recipe.clip.leads) * self._phases,
+            block=max(-(-(self.recipe.clip.frames + self.recipe.clip.leads) * self._phases // verification.stride), 1),
             spread=self._transform if len(output.bands) > 1 else None,
         )
 

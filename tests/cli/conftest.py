@@ -61,5 +61,6 @@ def evaluation() -> SimpleNamespace:
         protocol={"part": "test"},
         baselines={"forest": baseline},
         details={},
+        tables=(),
         to_json=lambda: content,
     )

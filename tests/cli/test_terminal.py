@@ -56,6 +56,7 @@ def test_scores_by_band_stand_in_as_many_tables_as_fit(capsys: pytest.CaptureFix
             metrics={"edge_preservation": 6.5, **scores},
             protocol={},
             details={"bands": bands},
+            tables=(),
             baselines={"refined_lee": filtered},
         ),
     )
@@ -80,3 +81,20 @@ def test_json_goes_to_a_file_or_to_stdout(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritable):
         write_json(tmp_path / "file" / "a.json", content)
+
+
+def test_of_many_methods_each_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("nowcasting", "persistence", "advection", "extrapolation", "sprog", "anvil")
+    own, *others = (SimpleNamespace(metrics={"csi": k / 10, "mae": float(k)}) for k in range(6))
+    scored = SimpleNamespace(
+        pipeline=names[0],
+        metrics=own.metrics,
+        protocol={},
+        details={},
+        tables=(),
+        baselines=dict(zip(names[1:], others)),
+    )
+    print_evaluation(console(), scored)  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith(" sprog")] == [["sprog", "0.4000", "4.0000"]]
+    assert all(len(line) <= 80 for line in lines)
