@@ -23,14 +23,20 @@ from geodl.metrics.pooling import combine
 RADAR = DATA / "radar"
 EVENTS = ("bom_2020", "knmi_2010", "fmi_2016", "mch_2015")
 UNSEEN = "mch_2016"
-COMMON = ["data.step=10", "data.resolution=1000", "data.resample=average", "verification.complete=false"]
+COMMON = [
+    "data.step=10",
+    "data.resolution=1000",
+    "data.resample=average",
+    "verification.complete=false",
+    "verification.stride=4",
+]
 LEAD = 2
 """Position of +30 minutes."""
 
 
 def real(runs: Path, settings: list[str]) -> dict[str, Any]:
     events = f"data.sequences=[{', '.join(str(RADAR / event) for event in EVENTS)}]"
-    halves = "data.split={by: time, validation: 0, test: 0.5}"
+    halves = "data.split={by: time, validation: 0.15, test: 0.5}"
     trained = train_run(runs / "now", "nowcasting", [events, halves, *COMMON, *settings])
     halves_scored = evaluate_run(runs / "now", [])
     unseen_scored = evaluate_run(runs / "now", [f"data.sequences={RADAR / UNSEEN}", *COMMON])
