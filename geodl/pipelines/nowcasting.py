@@ -189,7 +189,7 @@ class Nowcasting(Pipeline):
         wettest = max((int(k) for k in looked), key=lambda k: float(np.nansum(samples.read(k, rng)[1])))
         x, y, _ = samples.read(wettest, rng)
         clip, frames = samples.clips[wettest], self.recipe.clip.frames
-        shown = {self.name: call(x[None])[0, ..., 0]}
+        shown = {self.name: np.where(np.isfinite(x[frames - 1, ..., 0]), call(x[None])[0, ..., 0], np.nan)}
         if self.recipe.clip.advected:
             shown["advection"] = x[frames:, ..., 0]
         drawn[f"A forecast: {samples.place(wettest).name}"] = forecast_figure(
