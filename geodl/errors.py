@@ -34,7 +34,9 @@ __all__ = (
     "SplitError",
     "SplitLeakage",
     "StepMismatch",
+    "StepUnderflow",
     "TrainingDiverged",
+    "TrajectoryUnusable",
     "UnitMismatch",
 )
 
@@ -201,6 +203,24 @@ class StepMismatch(GeodlError):
         advice: str = "Set data.step to a whole multiple of it, or choose other sequences.",
     ) -> None:
         super().__init__(f"{where}: the time step does not fit. Expected {expected}. Received: {received}. {advice}")
+
+
+class TrajectoryUnusable(GeodlError):
+    """States over time that nothing can be learnt from: too few, unsorted or repeated times, no variable observed."""
+
+    def __init__(self, where: object, problem: str, *, advice: str) -> None:
+        super().__init__(f"{where} cannot be used as a trajectory: {problem}. {advice}")
+
+
+class StepUnderflow(GeodlError):
+    """An adaptive solver cannot go on: its steps became too small, or there were too many of them."""
+
+    def __init__(self, time: float, step: float, *, solver: str, why: str = "the step became too small") -> None:
+        super().__init__(
+            f"{solver} stopped at time {time:.6g} with a step of {step:.3g}: {why}. Expected a field that stays finite at "
+            "tolerances that its precision can hold. Raise rtol and atol, allow more steps (max_steps), compute in "
+            "float64, or look whether the field diverges."
+        )
 
 
 class LabelsOutOfRange(GeodlError):

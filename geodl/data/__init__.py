@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from geodl.data.radar import RadarSequence, find_sequences, open_sequence
     from geodl.data.raster import RasterSource, open_raster
     from geodl.data.resample import Resample
+    from geodl.data.segments import SegmentSamples
     from geodl.data.source import Grid, Source
     from geodl.data.stac import open_item
     from geodl.data.stacsearch import search
+    from geodl.data.trajectories import Trajectory, open_trajectories, split_trajectories
 
 __all__ = (
     "IGNORE",
@@ -30,7 +32,9 @@ __all__ = (
     "RasterLabels",
     "RasterSource",
     "Resample",
+    "SegmentSamples",
     "Source",
+    "Trajectory",
     "VectorLabels",
     "find_labels",
     "find_scenes",
@@ -44,8 +48,10 @@ __all__ = (
     "open_raster",
     "open_sequence",
     "open_source",
+    "open_trajectories",
     "pair",
     "search",
+    "split_trajectories",
 )
 
 _HOMES = {
@@ -59,9 +65,11 @@ _HOMES = {
     "radar": ("RadarSequence", "find_sequences", "open_sequence"),
     "raster": ("RasterSource", "open_raster"),
     "resample": ("Resample",),
+    "segments": ("SegmentSamples",),
     "source": ("Grid", "Source"),
     "stac": ("open_item",),
     "stacsearch": ("search",),
+    "trajectories": ("Trajectory", "open_trajectories", "split_trajectories"),
 }
 
 

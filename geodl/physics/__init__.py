@@ -1,4 +1,4 @@
-"""Forward models of the world in numpy and scipy: noise, radar speckle, what a coarser sensor sees, rain and its motion."""
+"""Forward models of the world in numpy and scipy: noise, speckle, what a coarser sensor sees, rain, chaotic systems."""
 
 from geodl.physics.advection import advect, advected
 from geodl.physics.noise import add_gaussian, add_poisson_gaussian
@@ -13,9 +13,15 @@ from geodl.physics.speckle import (
     speckle,
     to_intensity,
 )
+from geodl.physics.systems import SYSTEMS, Lorenz63, Lorenz96, Rossler, System, find_system, solve
 
 __all__ = (
+    "SYSTEMS",
     "ZR",
+    "Lorenz63",
+    "Lorenz96",
+    "Rossler",
+    "System",
     "add_gaussian",
     "add_poisson_gaussian",
     "add_speckle",
@@ -24,6 +30,7 @@ __all__ = (
     "crop_to_multiple",
     "degrade",
     "enlarge",
+    "find_system",
     "from_intensity",
     "log_bias",
     "log_variance",
@@ -33,6 +40,7 @@ __all__ = (
     "rgb_to_luma",
     "rgb_to_ycbcr",
     "simulate_slc",
+    "solve",
     "speckle",
     "to_intensity",
     "ycbcr_to_rgb",
