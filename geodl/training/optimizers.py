@@ -1,4 +1,4 @@
-"""Optimisers of Keras by name."""
+"""Optimisers by name: those of Keras, and SOAP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from geodl.errors import RecipeError
+from geodl.training.soap import SOAP
 
 __all__ = ("build_optimizer", "names")
 
@@ -16,15 +17,16 @@ _NOT_BY_NAME = ("lossscaleoptimizer", "multioptimizer", "optimizer", "optimizerm
 
 
 def _classes() -> dict[str, type[keras.optimizers.Optimizer]]:
-    return {
+    found = {
         name.lower(): value
         for name, value in vars(keras.optimizers).items()
         if inspect.isclass(value) and issubclass(value, keras.optimizers.Optimizer) and name.lower() not in _NOT_BY_NAME
     }
+    return {**found, "soap": SOAP}
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of all optimisers that Keras has."""
+    """Returns the names of all optimisers."""
     return tuple(sorted(_classes()))
 
 
