@@ -17,7 +17,10 @@ from geodl.contract import Contract
 
 __all__ = ("Report", "TableLike", "environment", "to_html")
 
-_LESS_IS_BETTER = {"ece", "rmse", "mae", "far", "ergas", "sam", "consistency", "crps"}
+_LESS_IS_BETTER = {
+    *("ece", "rmse", "mae", "far", "ergas", "sam", "consistency", "crps"),
+    *("nrmse", "rmse_1", "rmse_4", "rmse_8", "rmse_lt", "failures", "wasserstein", "spectrum"),
+}
 _IDEAL = {
     "bias": 0.0,
     "ratio_mean": 1.0,
@@ -25,9 +28,13 @@ _IDEAL = {
     "edge_preservation": 1.0,
     "mean_rate_bias": 1.0,
     "frequency_bias": 1.0,
+    "coverage_90": 0.9,
 }
 """Scores that are best where they are nearest to this."""
-_NOT_COMPARED = {"psnr_input", "enl_input", "ratio_variance", "outside"}
+_NOT_COMPARED = {
+    *("psnr_input", "enl_input", "ratio_variance", "outside", "vpt_q25", "vpt_q75"),
+    *("wasserstein_limit", "lyapunov_1", "lyapunov_2", "lyapunov_3", "kaplan_yorke"),
+}
 """Scores of which none is best: properties of the data, and what depends on them."""
 _MEMBERS = {"bands": "Bands", "sequence": "Thresholds"}
 """What the parts of a score are, by the kind of output."""

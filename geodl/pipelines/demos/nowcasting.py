@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from PIL import Image
 
 from geodl.data.radar import RadarSequence, open_sequence
 from geodl.metrics.bootstrap import intervals
@@ -18,6 +16,7 @@ from geodl.pipelines.demos.result import DemoResult
 from geodl.pipelines.evaluation import Evaluation, evaluate
 from geodl.report.animation import animate
 from geodl.report.figures import to_png
+from geodl.report.joined import joined
 from geodl.report.nowcast import csi_figure
 from geodl.report.rain import forecast_figure
 
@@ -85,18 +84,4 @@ def _picture(event: RadarSequence, observed: np.ndarray, forecast: np.ndarray, e
         intervals=intervals(evaluation.details),
         title="All forecasts of the event",
     )
-    return _below(to_png(fields), to_png(scores))
-
-
-def _below(*pictures: bytes) -> bytes:
-    """Joins PNG files into one, each below the one before it."""
-    images = [Image.open(io.BytesIO(picture)) for picture in pictures]
-    width = max(image.width for image in images)
-    whole = Image.new("RGB", (width, sum(image.height for image in images)), "white")
-    top = 0
-    for image in images:
-        whole.paste(image, ((width - image.width) // 2, top))
-        top += image.height
-    stream = io.BytesIO()
-    whole.save(stream, format="PNG")
-    return stream.getvalue()
+    return joined(to_png(fields), to_png(scores))
