@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from geodl.data.samples import DrawnSamples, Samples
+from geodl.data.samples import DrawnSamples, GatheredSamples, Samples, StagedSamples
 
 __all__ = ("Batches", "in_order")
 
@@ -93,22 +93,28 @@ class Batches(keras.utils.PyDataset):
 
     def _batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, _READ, step])
-        chosen = self._choose(rng, step)
-        pairs = zip(chosen, rng.spawn(self.batch_size), strict=True)
-        x, y, weight = _stack([self.samples.read(int(index), own) for index, own in pairs])
+        samples = self.samples.at(step) if isinstance(self.samples, StagedSamples) else self.samples
+        chosen = self._choose(samples, rng, step)
+        if isinstance(samples, GatheredSamples):
+            x, y, weight = samples.read_batch(chosen, rng)
+        else:
+            pairs = zip(chosen, rng.spawn(self.batch_size), strict=True)
+            x, y, weight = _stack([samples.read(int(index), own) for index, own in pairs])
         total = weight.sum(dtype=np.float64)
         return x, y, weight * weight.dtype.type(weight.size / total) if total else weight
 
-    def _choose(self, rng: np.random.Generator, step: int) -> np.ndarray:
-        drawn = self.samples.draw(rng, self.batch_size) if isinstance(self.samples, DrawnSamples) else None
+    def _choose(self, samples: Samples, rng: np.random.Generator, step: int) -> np.ndarray:
+        drawn = samples.draw(rng, self.batch_size) if isinstance(samples, DrawnSamples) else None
         if drawn is not None:
             return drawn
-        turns, positions = np.divmod(step * self.batch_size + np.arange(self.batch_size), len(self.samples))
-        return np.array([self._pass(int(turn))[position] for turn, position in zip(turns, positions, strict=True)])
+        turns, positions = np.divmod(step * self.batch_size + np.arange(self.batch_size), len(samples))
+        return np.array(
+            [self._pass(int(turn), len(samples))[position] for turn, position in zip(turns, positions, strict=True)]
+        )
 
-    def _order(self, turn: int) -> np.ndarray:
-        """Returns the order in which all samples are visited in one pass."""
-        return np.random.default_rng([self.seed, _ORDER, turn]).permutation(len(self.samples))
+    def _order(self, turn: int, count: int) -> np.ndarray:
+        """Returns the order in which so many samples are all visited in one pass."""
+        return np.random.default_rng([self.seed, _ORDER, turn]).permutation(count)
 
 
 def _stack(samples: list[Batch]) -> Batch:

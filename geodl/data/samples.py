@@ -19,7 +19,17 @@ from geodl.data.splits import Part, SceneSplit
 from geodl.data.windows import expand, intersects, partition, position_range, rectangles, to_window
 from geodl.errors import EmptyDataset, NoValidPixels
 
-__all__ = ("DrawnSamples", "RegionSamples", "Samples", "Sampling", "Scene", "SceneSamples", "class_counts")
+__all__ = (
+    "DrawnSamples",
+    "GatheredSamples",
+    "RegionSamples",
+    "Samples",
+    "Sampling",
+    "Scene",
+    "SceneSamples",
+    "StagedSamples",
+    "class_counts",
+)
 
 Sampling = Literal["balanced", "random", "grid"]
 
@@ -77,6 +87,24 @@ class DrawnSamples(Samples, Protocol):
         Returns:
             Indices of shape (count,), or None where each is to be visited once per pass.
         """
+        ...
+
+
+@runtime_checkable
+class StagedSamples(Samples, Protocol):
+    """Samples that change as training goes on, such as segments that grow longer."""
+
+    def at(self, step: int) -> Samples:
+        """Returns the samples of a global step, the same ones whenever it is asked for."""
+        ...
+
+
+@runtime_checkable
+class GatheredSamples(Samples, Protocol):
+    """Samples that lie in memory and are read together faster than one by one."""
+
+    def read_batch(self, indices: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any, np.ndarray]:
+        """Reads what `read` gives for each index, with the batch axis first; `rng` is the only source of chance."""
         ...
 
 
