@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from geodl.baselines.dynamics import DMD, SteadyState
 from geodl.baselines.filters import Bicubic, Identity, NonLocalMeans, TotalVariation
 from geodl.baselines.forest import PixelForest
 from geodl.baselines.lee import Lee, RefinedLee
+from geodl.baselines.lstm import OneStepLSTM
 from geodl.baselines.majority import MajorityClass
+from geodl.baselines.ngrc import NGRC
 from geodl.baselines.nowcast import ANVIL, SPROG, Advection, Extrapolation, Persistence
+from geodl.baselines.sindy import PySINDy
 from geodl.data.samples import Samples
 
 __all__ = (
     "ANVIL",
+    "DMD",
+    "NGRC",
     "SPROG",
     "Advection",
     "Baseline",
@@ -24,9 +30,12 @@ __all__ = (
     "Lee",
     "MajorityClass",
     "NonLocalMeans",
+    "OneStepLSTM",
     "Persistence",
     "PixelForest",
+    "PySINDy",
     "RefinedLee",
+    "SteadyState",
     "TotalVariation",
 )
 
@@ -46,12 +55,14 @@ class Baseline(Protocol):
         """
         ...
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Any) -> np.ndarray:
         """Predicts a batch, in physical units as the network gets it; the answer has the form of the network's output.
 
         For classes these are logarithms of probabilities (so, logits) of shape (batch, height, width, classes),
         not-a-number at invalid pixels. For images they are values in physical units, float32 of shape (batch, height,
         width, band), on the finer grid for super-resolution, not-a-number where x is. For sequences they are rain rates
-        in mm/h, float32 of shape (batch, lead, height, width, 1), not-a-number where nothing is known.
+        in mm/h, float32 of shape (batch, lead, height, width, 1), not-a-number where nothing is known. For trajectories x
+        holds `state` (batch, state), `times` (batch, time) and perhaps `past` (batch, past, state), and the answer states
+        (batch, time, state), the first of them `state`.
         """
         ...
