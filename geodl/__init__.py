@@ -1,7 +1,7 @@
 """geodl: Keras models for satellites, radars and climate data.
 
-`train`, `evaluate` and `check` belong to the pipelines, `load` gives a `Predictor` or a `Forecaster`, `models` holds
-Keras networks.
+`train`, `evaluate` and `check` belong to the pipelines, `load` gives a `Predictor`, a `Forecaster` or an
+`Emulator`, `models` holds Keras networks.
 All of them are loaded when first used: importing geodl costs next to nothing.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geodl import data, losses, metrics, models
     from geodl.inference.converted import Runtime
+    from geodl.inference.emulator import Emulator
     from geodl.inference.forecaster import Forecaster
     from geodl.inference.predictor import Predictor
     from geodl.pipelines import check, evaluate, train
@@ -26,7 +27,7 @@ _WALK = ("train", "evaluate", "check")
 _ROOMS = ("models", "losses", "metrics", "data")
 
 
-def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | Forecaster:
+def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | Forecaster | Emulator:
     """Loads a trained network.
 
     Args:
@@ -37,7 +38,8 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | For
 
     Returns:
         A `Predictor`, which maps arrays (`predict`) and files (`predict_file`); of a network for nowcasting a
-        `Forecaster`, which does the same with radar sequences.
+        `Forecaster`, which does the same with radar sequences; of one for dynamics an `Emulator`, which does it with
+        states.
 
     Raises:
         BundleError: the folder is no bundle, or a file of it is damaged.

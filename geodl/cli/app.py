@@ -126,6 +126,7 @@ app.command(
         "geodl train denoising --set data.images=scenes/ --set noise.sigma=25 --output runs/denoise",
         "geodl train superresolution --set data.images=scenes/ --set scale=2 --output runs/finer",
         "geodl train nowcasting --set data.sequences=radar/ --output runs/now",
+        "geodl train dynamics --set system=lorenz96 --output runs/l96",
         "geodl train my-recipe.yaml --fold 0 --output runs/fold-0",
     )
 )(train)
@@ -142,6 +143,7 @@ app.command(
         "geodl predict runs/a scenes/ maps/",
         "geodl predict runs/denoise noisy.tif clean.tif --residual noise.tif",
         "geodl predict runs/now recent/ forecast.nc --geotiff maps/",
+        "geodl predict runs/l63 states.csv forecast.nc --steps 5000 --ensemble 100",
     )
 )(predict)
 app.command(

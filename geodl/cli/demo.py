@@ -15,7 +15,7 @@ __all__ = ("demo",)
 
 def demo(
     name: Annotated[
-        str, typer.Argument(metavar="[PIPELINE]", help="segmentation, denoising, superresolution or nowcasting.")
+        str, typer.Argument(metavar="[PIPELINE]", help="segmentation, denoising, superresolution, nowcasting or dynamics.")
     ] = "segmentation",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")
@@ -26,7 +26,7 @@ def demo(
     """Train on embedded scenes, map one never seen, score it, and draw it: the whole walk in a few minutes.
 
     segmentation: land cover of simulated scenes. denoising: an elevation model. superresolution: photographs.
-    nowcasting: simulated rain.
+    nowcasting: simulated rain. dynamics: the system of Lorenz (1963).
     """
     from geodl._quiet import load_backend
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from geodl.cli.forecast import Asked, forecast
+from geodl.cli import emulate as dynamics
+from geodl.cli import forecast as nowcasting
 from geodl.cli.options import AnyResolution, Overwrite, Quiet, Stack
 from geodl.cli.terminal import progress_bar
 from geodl.errors import OptionError
@@ -25,7 +26,8 @@ def predict(
         typer.Argument(
             metavar="SCENE... TARGET",
             help="One scene and the map to write; or several scenes, a folder, a glob, and the folder for their maps. "
-            "For nowcasting: radar frames (a folder, a glob, files) and the forecast to write (.nc).",
+            "For nowcasting: radar frames (a folder, a glob, files) and the forecast to write (.nc). For dynamics: initial "
+            "states (.csv, .nc, .npz) and the forecast to write (.nc, .csv).",
         ),
     ],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write a band per class.")] = False,
@@ -91,11 +93,16 @@ def predict(
         typer.Option(metavar="FOLDER", help="Nowcasting: also write each lead time as a GeoTIFF to this folder."),
     ] = None,
     ensemble: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Nowcasting: N members, of a network that tells its spread.")
+        int | None,
+        typer.Option(
+            "--ensemble",
+            "--members",
+            metavar="N",
+            min=1,
+            help="Nowcasting: N members, of a network that tells its spread. Dynamics: N perturbed states for each.",
+        ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Nowcasting: of the ensemble; default 0.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Of the ensemble; default 0.")] = None,
     thresholds: Annotated[
         str | None,
         typer.Option(
@@ -108,11 +115,37 @@ def predict(
             metavar="TIME", help="Nowcasting: forecast from the last frame up to then (UTC); default: the last."
         ),
     ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Dynamics: steps of the forecast. Has to be given.")
+    ] = None,
+    step: Annotated[
+        float | None, typer.Option(metavar="TIME", help="Dynamics: time between them; default: as in training.")
+    ] = None,
+    perturbation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Dynamics: deviation of the ensemble's first states, as a share of each variable's (default 0.001, or "
+            "what the network tells).",
+        ),
+    ] = None,
+    assimilate: Annotated[
+        bool,
+        typer.Option("--assimilate", help="Dynamics: forecast from the end of these noisy, partial observations."),
+    ] = False,
+    observation_error: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Dynamics: their deviation, as a share of each variable's (default 0.1)."),
+    ] = None,
+    window: Annotated[
+        float | None, typer.Option(metavar="TIME", help="Dynamics: assimilate this much of their end; default: all.")
+    ] = None,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Map scenes with a trained network, or forecast rain: GeoTIFFs on the scenes' grids, or CF NetCDF."""
+    """Map scenes with a trained network, or forecast rain or a dynamical system: GeoTIFFs on the scenes' grids, or CF
+    NetCDF."""
     given = {
         "batch_size": batch_size,
         "bbox": None if bbox is None else _bbox(bbox),
@@ -159,20 +192,25 @@ def predict(
         "--mosaic": mosaic,
         "--stack": stack,
     }
-    for_forecasts = {
-        "--geotiff": geotiff,
-        "--ensemble": ensemble,
-        "--seed": seed,
-        "--thresholds": thresholds,
-        "--at": at,
+    for_rain = {"--geotiff": geotiff, "--thresholds": thresholds, "--at": at}
+    for_both = {"--ensemble": ensemble, "--seed": seed}
+    for_states = {
+        "--steps": steps,
+        "--step": step,
+        "--perturbation": perturbation,
+        "--assimilate": assimilate or None,
+        "--observation-error": observation_error,
+        "--window": window,
     }
     import geodl
 
     model: Any = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
     kind = model.contract.output.kind
-    if kind == "sequence":
+    if kind in ("sequence", "trajectory"):
         _refuse([option for option, asked in for_maps.items() if asked], "a network that maps scenes", kind)
-        asked = Asked(
+    if kind == "sequence":
+        _refuse(_given(for_states), "a network for dynamics", kind)
+        rain = nowcasting.Asked(
             geotiff=geotiff,
             members=ensemble,
             seed=seed or 0,
@@ -183,9 +221,28 @@ def predict(
             memory=options.get("memory"),
             overwrite=overwrite,
         )
-        forecast(model, scenes, target, asked, quiet=quiet)
+        nowcasting.forecast(model, scenes, target, rain, quiet=quiet)
         return
-    _refuse([option for option, given in for_forecasts.items() if given is not None], "a network for nowcasting", kind)
+    _refuse(_given(for_rain), "a network for nowcasting", kind)
+    if kind == "trajectory":
+        for_grids = {"--resample": resample, "--any-resolution": any_resolution or None}
+        _refuse(_given(for_grids), "a network for scenes or radar frames", kind)
+        states = dynamics.Asked(
+            steps=steps,
+            step=step,
+            members=ensemble,
+            perturbation=perturbation,
+            seed=seed or 0,
+            assimilate=assimilate,
+            error=observation_error,
+            window=window,
+            memory=options.get("memory"),
+            overwrite=overwrite,
+        )
+        dynamics.emulate(model, scenes, target, states, quiet=quiet)
+        return
+    _refuse(_given(for_both), "a network for nowcasting or for dynamics", kind)
+    _refuse(_given(for_states), "a network for dynamics", kind)
     source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     if stack:
         source = _stacked(source, resample or model.contract.input.resample)
@@ -204,6 +261,10 @@ def _refuse(options: Sequence[str], expected: str, kind: str) -> None:
     """Refuses options that this kind of network has no use for."""
     if options:
         raise OptionError(options[0], expected=expected, received=f"one whose output is of kind {kind!r}")
+
+
+def _given(options: Mapping[str, object]) -> list[str]:
+    return [option for option, value in options.items() if value is not None]
 
 
 def _source(scenes: Sequence[str], *, stack: bool, into_folder: bool) -> Any:

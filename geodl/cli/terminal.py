@@ -42,11 +42,13 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def number(value: object) -> str:
-    """Returns four significant digits of a float, a dash for not-a-number, and all else as it is."""
+    """Returns about four digits of a float, a dash for not-a-number, and all else as it is."""
     if not isinstance(value, float):
         return str(value)
     if math.isnan(value):
         return "–"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.2e}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
 
 
@@ -71,7 +73,7 @@ def print_table(
     table = Table(box=SIMPLE_HEAD, show_header=heading, pad_edge=False)
     for position, column in enumerate(columns):
         cells = [row[position] for row in rows if position < len(row)]
-        numeric = bool(cells) and all(re.fullmatch(r"[-+]?[\d,.]+|–", number(cell)) for cell in cells)
+        numeric = bool(cells) and all(re.fullmatch(r"[-+]?[\d,.]+(?:e-\d+)?\*?|–", number(cell)) for cell in cells)
         table.add_column(Text(str(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(number(cell)) for cell in row))

@@ -39,8 +39,8 @@ __all__ = ("Call", "Converted", "Runtime", "choose", "open_converted")
 Runtime = Literal["auto", "keras", "onnx", "openvino"]
 """What runs a network; `auto`: the fastest that is installed for the device."""
 
-Call = Callable[[np.ndarray], np.ndarray]
-"""Inputs (batch, …) to raw outputs (batch, …), both numpy."""
+Call = Callable[[Any], np.ndarray]
+"""Inputs (batch, …), or a dict of them by name, to raw outputs (batch, …), all numpy."""
 
 _FASTEST: tuple[Literal["openvino", "onnx"], ...] = ("openvino", "onnx")
 _FILES: dict[str, str] = {"openvino": "network.xml", "onnx": "network.onnx"}

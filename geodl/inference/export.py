@@ -11,7 +11,7 @@ from typing import Any
 
 from geodl.bundle import CONTRACT, MLM, NETWORK, read_bundle
 from geodl.contract import Band, Contract
-from geodl.errors import OutputExists, OutputUnwritable
+from geodl.errors import BackendUnavailable, OutputExists, OutputUnwritable
 from geodl.inference.conversion import INPUT, OPSET, OUTPUT, Format, convert, require
 from geodl.inference.scratch import scratch_folder
 
@@ -58,7 +58,8 @@ def export(
 
     Raises:
         BundleError: the folder is no bundle, or its network cannot be loaded.
-        BackendUnavailable: the format's package is not installed, or a layer cannot be converted.
+        BackendUnavailable: the format's package is not installed, or a layer cannot be converted, as in networks for
+            dynamics.
         OptionError: there is no such format.
         OutputExists: there is such a folder.
         OutputUnwritable: it holds other things than an export, no permission, disk full.
@@ -72,6 +73,12 @@ def export(
     whole = Path(os.path.abspath(bundle))
     folder = whole.with_name(f"{whole.name}-{format}") if target is None else Path(os.path.abspath(target))
     _check_target(folder, overwrite=overwrite)
+    if found.contract.output.kind == "trajectory":
+        raise BackendUnavailable(
+            f"{found.path} in the format {format}",
+            "no format holds a network that integrates over time",
+            advice="Use geodl.load(…).predict, or geodl predict.",
+        )
     try:
         with scratch_folder(folder) as temporary:
             made = temporary / "made"

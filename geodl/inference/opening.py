@@ -1,4 +1,4 @@
-"""What a trained network is opened as: a `Predictor` of maps, or a `Forecaster` of radar sequences."""
+"""What a trained network is opened as: a `Predictor` of maps, a `Forecaster` of radar sequences, or an `Emulator`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from geodl.inference.converted import Runtime
 if TYPE_CHECKING:
     import keras
 
+    from geodl.inference.emulator import Emulator
     from geodl.inference.forecaster import Forecaster
     from geodl.inference.predictor import Predictor
 
@@ -23,7 +24,7 @@ def open_predictor(
     path: str | os.PathLike[str] | None = None,
     *,
     runtime: Runtime | None = None,
-) -> Predictor | Forecaster:
+) -> Predictor | Forecaster | Emulator:
     """Opens a network as what its contract says it gives.
 
     Args:
@@ -33,7 +34,8 @@ def open_predictor(
         runtime: what runs a bundle's network, see `geodl.load`.
 
     Returns:
-        A `Forecaster` where the output is of kind `sequence`, else a `Predictor`.
+        A `Forecaster` where the output is of kind `sequence`, an `Emulator` where it is of kind `trajectory`, else a
+        `Predictor`.
 
     Raises:
         OptionError: there is no such runtime, or neither a network nor a path.
@@ -43,6 +45,10 @@ def open_predictor(
         from geodl.inference.forecaster import Forecaster
 
         return Forecaster(network, contract, path, runtime=runtime)
+    if contract.output.kind == "trajectory":
+        from geodl.inference.emulator import Emulator
+
+        return Emulator(network, contract, path, runtime=runtime)
     from geodl.inference.predictor import Predictor
 
     return Predictor(network, contract, path, runtime=runtime)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
+from geodl import autodiff
 from geodl.inference.converted import Call
 
-__all__ = ("Call", "activation_bytes", "compile_network")
+__all__ = ("Call", "Gradient", "activation_bytes", "compile_function", "compile_gradient", "compile_network")
+
+Gradient = Callable[..., tuple[float, np.ndarray]]
+"""Arrays to a number and its gradient with respect to the first of them."""
 
 _SHAPES = 16
 """Most input shapes that a network without a shape-free graph is kept compiled for."""
@@ -27,21 +31,72 @@ def compile_network(network: keras.Model) -> Call:
 
     XLA is not used with TensorFlow: on a CPU (U-Net of width 16, 1024 x 1024 pixels) it took a tenth longer per tile,
     and it compiles for each new shape, of which ragged scenes bring many. One graph for all shapes takes 1 s once.
+    Networks that integrate over time are the exception: what they are is a long loop of small operations.
 
     Args:
-        network: any Keras model with one input and one output.
+        network: any Keras model with one output. Of several inputs it takes them by name.
 
     Returns:
-        A function from (batch, …) to (batch, …), float32 unless the network works in float64. Threads may share it.
+        A function from (batch, …), or from a dict of such arrays, to (batch, …), float32 unless the network works in
+        float64. Threads may share it.
     """
     run = _RUNNERS.get(keras.backend.backend(), _run_eagerly)(network)
-    dtype = np.dtype(keras.backend.standardize_dtype(network.inputs[0].dtype))
+    dtypes = [np.dtype(keras.backend.standardize_dtype(tensor.dtype)) for tensor in network.inputs]
+    names = None if len(dtypes) == 1 else [tensor.name for tensor in network.inputs]
     lock = threading.Lock()
 
-    def call(inputs: np.ndarray) -> np.ndarray:
+    def call(inputs: Any) -> np.ndarray:
+        given: Any
+        if names is None:
+            given = np.ascontiguousarray(inputs, dtypes[0])
+        else:
+            pairs = zip(names, dtypes, strict=True)
+            given = {name: np.ascontiguousarray(inputs[name], dtype) for name, dtype in pairs}
         with lock:
-            output = run(np.ascontiguousarray(inputs, dtype))
+            output = run(given)
         return output if output.dtype == np.float64 else output.astype(np.float32, copy=False)
+
+    return call
+
+
+def compile_function(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """Returns a function of arrays that is compiled, by XLA too, once for each combination of shapes.
+
+    Args:
+        function: from tensors to a tensor, in `keras.ops`. The weights of a network in it are, on JAX, those that it had
+            when it first saw such shapes.
+    """
+    graph = _compile(function)
+    return lambda *arrays: keras.ops.convert_to_numpy(graph(*map(keras.ops.convert_to_tensor, arrays)))
+
+
+def compile_gradient(function: Callable[..., Any]) -> Gradient:
+    """Returns a function that gives a number and its gradient, compiled as by `compile_function`.
+
+    Args:
+        function: from tensors to a scalar tensor.
+
+    Returns:
+        A function of the same arguments, as numpy arrays, that gives a number and its gradient with respect to the first.
+    """
+
+    def both(argument: Any, *others: Any) -> Any:
+        return autodiff.value_and_gradient(lambda given: function(given, *others), argument)
+
+    def taped(argument: Any, *others: Any) -> Any:
+        import tensorflow as tf
+
+        # XLA refuses loops that a persistent tape, which `autodiff` has, watches.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(argument)
+            value = function(argument, *others)
+        return value, tape.gradient(value, argument)
+
+    graph = _compile(taped if keras.backend.backend() == "tensorflow" else both)
+
+    def call(*arrays: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = graph(*map(keras.ops.convert_to_tensor, arrays))
+        return float(keras.ops.convert_to_numpy(value)), keras.ops.convert_to_numpy(gradient)
 
     return call
 
@@ -52,6 +107,8 @@ def activation_bytes(network: keras.Model) -> int:
     Twice the largest sum of a layer's inputs and outputs: the factor stands for skip connections kept meanwhile,
     and for what allocators and convolution scratch space add. Measured on TensorFlow with U-Nets on a CPU.
     """
+    if len(getattr(network, "inputs", None) or ()) > 1:
+        return _UNKNOWN
     side = 512
     layers = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
     try:
@@ -74,21 +131,41 @@ def _size(tensor: Any) -> int:
     return int(np.prod(sizes)) * np.dtype(tensor.dtype if tensor.dtype != "bfloat16" else "float16").itemsize
 
 
+def _integrates(network: keras.Model) -> bool:
+    """Whether a network holds a loop over time."""
+    from geodl.models.neural_ode import NeuralODE
+
+    return any(isinstance(layer, NeuralODE) for layer in _layers(network))
+
+
+def _layers(network: Any) -> Iterator[Any]:
+    for layer in getattr(network, "layers", ()):
+        yield layer
+        yield from _layers(layer)
+
+
 def _run_tensorflow(network: keras.Model) -> Call:
     import tensorflow as tf
 
     def forward(inputs: Any) -> Any:
         return network(inputs, training=False)
 
+    def run(inputs: Any) -> np.ndarray:
+        return np.asarray(graph(keras.tree.map_structure(tf.constant, inputs)))
+
+    graph: Any
+    if len(network.inputs) > 1 or _integrates(network):
+        graph = _PerShape(lambda: tf.function(forward, jit_compile=_integrates(network), autograph=False))
+        return run
     given = network.inputs[0]
     free = tf.TensorSpec([None, *given.shape[1:]], given.dtype)
-    graph: Any = tf.function(forward, input_signature=[free], autograph=False)
+    graph = tf.function(forward, input_signature=[free], autograph=False)
     try:
         graph.get_concrete_function()
     except (TypeError, ValueError, tf.errors.OperatorNotAllowedInGraphError):
         # Some layers (bilinear UpSampling2D of Keras 3) can only be traced for sizes that are known.
         graph = _PerShape(lambda: tf.function(forward, autograph=False))
-    return lambda inputs: np.asarray(graph(tf.constant(inputs)))
+    return run
 
 
 def _run_jax(network: keras.Model) -> Call:
@@ -99,7 +176,7 @@ def _run_jax(network: keras.Model) -> Call:
 
     graph = _PerShape(lambda: jax.jit(forward))
 
-    def run(inputs: np.ndarray) -> np.ndarray:
+    def run(inputs: Any) -> np.ndarray:
         groups = network.trainable_variables, network.non_trainable_variables
         return np.asarray(graph(*([variable.value for variable in group] for group in groups), inputs))
 
@@ -116,10 +193,10 @@ class _PerShape:
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._function = make()
-        self._seen: set[tuple[int, ...]] = set()
+        self._seen: set[tuple[tuple[int, ...], ...]] = set()
 
     def __call__(self, *arguments: Any) -> Any:
-        shape = tuple(arguments[-1].shape)
+        shape = tuple(tuple(array.shape) for array in keras.tree.flatten(arguments))
         if shape not in self._seen and len(self._seen) == _SHAPES:
             self._function, self._seen = self._make(), set()
         self._seen.add(shape)
@@ -127,3 +204,16 @@ class _PerShape:
 
 
 _RUNNERS: dict[str, Callable[[keras.Model], Call]] = {"tensorflow": _run_tensorflow, "jax": _run_jax}
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return _PerShape(lambda: tf.function(function, jit_compile=True, autograph=False))
+    if backend == "jax":
+        import jax
+
+        return _PerShape(lambda: jax.jit(function))
+    return function

@@ -101,7 +101,5 @@ def test_maps_have_no_use_for_options_of_forecasts(
     loaded(fakes.make_predictor(lambda inputs: inputs, fakes.make_contract()))
     result = geodl_cli("predict", "runs/a", "scene.tif", "map.tif", option, "1")
     assert result.exit_code == 2
-    assert (
-        result.stderr
-        == f"Error: {option}: expected a network for nowcasting. Received: \"one whose output is of kind 'classes'\".\n"
-    )
+    network = "a network for nowcasting" + (" or for dynamics" if option in ("--ensemble", "--seed") else "")
+    assert result.stderr == f"Error: {option}: expected {network}. Received: \"one whose output is of kind 'classes'\".\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from keras import layers
 
 from geodl.inference import runtime
-from geodl.inference.runtime import activation_bytes, compile_network
+from geodl.inference.runtime import activation_bytes, compile_function, compile_gradient, compile_network
 from geodl.models import UNet
+from geodl.models.fields import MLPField
+from geodl.models.neural_ode import NeuralODE
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,43 @@ def test_double_precision_is_kept() -> None:
     inputs = keras.Input((3,), dtype="float64")
     network = keras.Model(inputs, layers.Dense(2, dtype="float64")(inputs))
     assert compile_network(network)(np.ones((4, 3))).dtype == np.float64
+
+
+def test_several_inputs_are_given_by_name() -> None:
+    inputs = {name: keras.Input((None,), name=name) for name in ("b", "a")}
+    network = keras.Model(inputs, inputs["a"] - 2 * inputs["b"])
+    call = compile_network(network)
+    for width in (2, 5):
+        a, b = image(3, width), image(4, width)[:3]
+        got = call({"a": a.astype(np.float64), "b": b, "more": "is not looked at"})
+        np.testing.assert_allclose(got, a - 2 * b, rtol=1e-6)
+        assert got.dtype == np.float32
+    assert activation_bytes(network) == 1024
+
+
+def test_loops_over_time_are_compiled_whole() -> None:
+    """A network that integrates gives what it gives eagerly, whatever the numbers of states and of times."""
+    state, times = keras.Input((3,), name="state"), keras.Input((None,), name="times")
+    flow = NeuralODE(MLPField(3, widths=(8,)), solver="rk4", substeps=2)(state, times)
+    network = keras.Model({"state": state, "times": times}, flow)
+    call = compile_network(network)
+    for batch, count in ((2, 9), (1, 4)):
+        given = {"state": image(batch, 3), "times": np.tile(np.linspace(0, 1, count, dtype=np.float32), (batch, 1))}
+        expected = keras.ops.convert_to_numpy(network(given, training=False))
+        np.testing.assert_allclose(call(given), expected, atol=1e-5)
+
+
+def test_functions_and_gradients_are_compiled() -> None:
+    def total(x: Any, scale: Any) -> Any:
+        return keras.ops.sum(scale * x**3)
+
+    value_and_gradient = compile_gradient(total)
+    for width in (3, 4):
+        x, scale = image(width), image(width, 1)[:, 0]
+        value, gradient = value_and_gradient(x, scale)
+        np.testing.assert_allclose(value, (scale * x**3).sum(), rtol=1e-5)
+        np.testing.assert_allclose(gradient, 3 * scale * x**2, rtol=1e-5)
+        np.testing.assert_allclose(compile_function(total)(x, scale), value, rtol=1e-5)
 
 
 def test_memory_is_that_of_the_largest_layer_twice() -> None:
