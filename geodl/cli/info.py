@@ -38,6 +38,13 @@ def info(
     if len(runs) > 1:
         raise OptionError("geodl info", expected="one run at most", received=" ".join(runs))
     contract = _contract(Path(runs[0])) if runs else None
+    if contract is not None and contract.output.kind == "trajectory":
+        from geodl.cli.stateinfo import print_emulator, print_states
+
+        print_emulator(to, runs[0], contract)
+        if not all([print_states(to, path, contract) for path in scenes]):
+            raise typer.Exit(2)
+        return
     if contract is not None:
         _print_contract(to, runs[0], contract)
     fits = True
@@ -82,7 +89,7 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
     if contract.input.advected:
         rows.append(("advected", f"{contract.input.advected} frames, made of the last one"))
     print_table(to, name, ("property", "value"), rows, heading=False)
-    dims = [dim for dim in contract.input.dims if dim.name not in ("band", "state")]
+    dims = [dim for dim in contract.input.dims if dim.name != "band"]
     print_table(
         to,
         "Input axes",

@@ -94,6 +94,11 @@ class DrawnSamples(Samples, Protocol):
 class StagedSamples(Samples, Protocol):
     """Samples that change as training goes on, such as segments that grow longer."""
 
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Global steps from which on they have other shapes."""
+        ...
+
     def at(self, step: int) -> Samples:
         """Returns the samples of a global step, the same ones whenever it is asked for."""
         ...

@@ -88,6 +88,11 @@ class SegmentSamples:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Global steps from which on the horizon is another."""
+        return tuple(first for first, _ in self._stages)
+
     def at(self, step: int) -> SegmentSamples:
         """Returns the samples with the horizon that holds at a global step: a pure function of that step."""
         return next((samples for first, samples in reversed(self._stages) if step >= first), self)

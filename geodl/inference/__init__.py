@@ -1,23 +1,19 @@
-"""Inference: from a scene, a network and its contract to a map, or from radar frames to a forecast, in bounded memory."""
+"""Inference: from a scene to a map, from radar frames to a forecast, from a state to a trajectory, in bounded memory."""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geodl.inference.emulator import Emulator
     from geodl.inference.forecaster import Forecaster
     from geodl.inference.predictor import Predictor
 
-__all__ = ("Forecaster", "Predictor")
+__all__ = ("Emulator", "Forecaster", "Predictor")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Predictor":
-        from geodl.inference.predictor import Predictor
-
-        return Predictor
-    if name == "Forecaster":
-        from geodl.inference.forecaster import Forecaster
-
-        return Forecaster
+    if name in __all__:
+        return getattr(importlib.import_module(f"geodl.inference.{name.lower()}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ("check", "demo", "evaluate", "find", "names", "train")
 
-_MODULES = {name: f"geodl.pipelines.{name}" for name in ("segmentation", "denoising", "superresolution", "nowcasting")}
+_NAMES = ("segmentation", "denoising", "superresolution", "nowcasting", "dynamics")
+_MODULES = {name: f"geodl.pipelines.{name}" for name in _NAMES}
 _WALK = {"train": "base", "evaluate": "evaluation", "check": "dry_run", "demo": "demos"}
 
 

@@ -20,7 +20,7 @@ import keras
 from geodl.bundle import is_bundle, read_bundle, remove_bundle, write_bundle
 from geodl.contract import Contract
 from geodl.data.batches import Batches
-from geodl.data.samples import Samples
+from geodl.data.samples import Samples, StagedSamples
 from geodl.data.splits import check_leakage
 from geodl.errors import OutputExists, OutputUnwritable
 from geodl.inference.opening import open_predictor
@@ -50,7 +50,7 @@ class Run:
     history: list[dict[str, float]]
     """One row per epoch."""
     predictor: Any
-    """A `Predictor`, or a `Forecaster` where the network is for nowcasting."""
+    """A `Predictor`; a `Forecaster` where the network is for nowcasting, an `Emulator` where it is for dynamics."""
     interrupted: bool = False
     """Whether Ctrl-C ended the training early."""
 
@@ -62,11 +62,12 @@ class Run:
 
 def complete_contract(name: str, parts: Parts, network: keras.Model) -> Contract:
     """Fills in what only the network knows: the receptive margin and the lattice along y and x."""
-    margin, lattice = receptive_margin(network), total_stride(network)
-    dims = tuple(
-        dataclasses.replace(dim, margin=margin, lattice=lattice) if dim.name in ("y", "x") else dim
-        for dim in parts.input.dims
-    )
+    dims = parts.input.dims
+    if any(dim.name in ("y", "x") for dim in dims):
+        margin, lattice = receptive_margin(network), total_stride(network)
+        dims = tuple(
+            dataclasses.replace(dim, margin=margin, lattice=lattice) if dim.name in ("y", "x") else dim for dim in dims
+        )
     return Contract(name, dataclasses.replace(parts.input, dims=dims), parts.output, geodl_version=version("geodl"))
 
 
@@ -100,7 +101,7 @@ def train(
         progress: show progress in the terminal.
 
     Returns:
-        The run: its folder, its scores on the held-out part and a `Predictor` (or `Forecaster`).
+        The run: its folder, its scores on the held-out part and a `Predictor` (`Forecaster`, `Emulator`).
 
     Raises:
         RecipeError: an unknown key, a wrong type, a value out of range, a missing file.
@@ -137,10 +138,12 @@ def train(
             evaluate=None if validation is None else partial(_validate, pipeline, contract, call, validation),
             monitor=pipeline.monitor if validation else "loss",
             mode=pipeline.mode if validation else "min",
+            score_start=pipeline.scores_start,
+            breaks=parts.train.changes if isinstance(parts.train, StagedSamples) else (),
             progress=progress,
             identity=settings.flat(),
         )
-    evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts)
+    evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
     write_bundle(
         folder,
         network=network,
@@ -228,7 +231,9 @@ def _report(
     )
 
 
-def _final_scores(pipeline: Pipeline, contract: Contract, call: Call, parts: Parts) -> Evaluation | None:
+def _final_scores(
+    pipeline: Pipeline, contract: Contract, call: Call, parts: Parts, network: keras.Model
+) -> Evaluation | None:
     """Scores the finished network, and the baselines beside it, on the held-out part that is reported."""
     part, samples = ("test", parts.test) if parts.test is not None else ("validation", parts.validation)
     if samples is None:
@@ -239,4 +244,5 @@ def _final_scores(pipeline: Pipeline, contract: Contract, call: Call, parts: Par
     evaluation = dataclasses.replace(
         evaluation, protocol={**evaluation.protocol, "weights": choice}, baselines=baselines
     )
+    evaluation = pipeline.extended(evaluation, contract, network, samples)
     return dataclasses.replace(evaluation, tables=pipeline.tables(evaluation))

@@ -65,7 +65,7 @@ def check(
         compile_for_training(network, pipeline.loss(), recipe.train)
         contract = complete_contract(pipeline.name, parts, network)
         cost = _cost(pipeline, parts, network)
-    margin = contract.input.dim("y").margin
+    margins = [dim.margin for dim in contract.input.dims if dim.name == "y"]
     held = [
         (part, len(samples)) for part, samples in (("validation", parts.validation), ("test", parts.test)) if samples
     ]
@@ -81,7 +81,10 @@ def check(
                 (
                     ("name", network.name),
                     ("parameters", f"{network.count_params():,}"),
-                    ("receptive margin", "all of the input" if margin is None else f"{margin} pixels"),
+                    *(
+                        ("receptive margin", "all of the input" if margin is None else f"{margin} pixels")
+                        for margin in margins
+                    ),
                 ),
             ),
             Table("Cost", ("of", "expected"), cost),
@@ -101,7 +104,7 @@ def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple
         seconds.append(time.perf_counter() - start)
     steps = config.epochs * config.steps_per_epoch
     weights = sum(int(np.prod(w.shape)) for w in network.weights)
-    samples = int(np.prod(x.shape[:-1]))
+    samples = max(int(np.prod(array.shape[:-1])) for array in keras.tree.flatten(x))
     memory = 16 * weights + _KEPT * activation_bytes(network) * samples
     return (
         ("steps", f"{config.epochs} epochs × {config.steps_per_epoch} = {steps}"),

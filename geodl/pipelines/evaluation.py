@@ -22,7 +22,7 @@ from geodl.pipelines.task import Pipeline, Table, open_pipeline
 
 __all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
 
-_SOURCES = ("data.images", "data.labels", "data.targets", "data.sequences", "data.dataset")
+_SOURCES = ("data.images", "data.labels", "data.targets", "data.sequences", "data.trajectories", "data.dataset")
 """Keys that say what data is scored; others of `data` say how it is read."""
 
 
@@ -101,8 +101,8 @@ def evaluate(
     Args:
         run: folder of the bundle.
         overrides: dotted keys to values, over the bundle's recipe. Data given here (`data.images`, `data.labels`,
-            `data.targets`, `data.sequences` or `data.dataset`) is used whole, unless `data.split` names a part; without
-            any, the held-out part of the run's own data is scored.
+            `data.targets`, `data.sequences`, `data.trajectories` or `data.dataset`) is used whole, unless `data.split`
+            names a part; without any, the held-out part of the run's own data is scored.
         baselines: also fit the pipeline's baselines on the run's training samples, and score them beside the network.
             Those that learn nothing (of nowcasting) are always there.
         json: file to write `{"pipeline", "metrics", "protocol"}` to.
@@ -147,6 +147,7 @@ def evaluate(
         pipeline.take_over(own)
         others = evaluate_baselines(pipeline, bundle.contract, trained, samples, part)
         evaluation = replace(evaluation, baselines=others)
+    evaluation = pipeline.extended(evaluation, bundle.contract, bundle.network, samples)
     evaluation = replace(evaluation, tables=pipeline.tables(evaluation))
     if json is not None:
         replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")

@@ -63,7 +63,7 @@ class StreamingMetrics(Protocol):
         prediction: np.ndarray,
         weight: np.ndarray | None = None,
         *,
-        x: np.ndarray,
+        x: Any,
         scenes: Sequence[str] = (),
     ) -> None:
         """Adds a batch: truth, raw network outputs, weights (0 = not counted), inputs, and the scene of each sample."""
@@ -88,6 +88,9 @@ class Pipeline(ABC):
     """Keys of a recipe that say what a trained network is: when it is scored they cannot be others."""
     always_compared: ClassVar[bool] = False
     """Whether the baselines learn nothing from samples, so that every evaluation has them beside the network."""
+
+    scores_start: bool = False
+    """Whether the network may be good before it is trained, so that its first weights are scored, too."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -127,6 +130,12 @@ class Pipeline(ABC):
     def take_over(self, trained: Pipeline) -> None:
         """Takes over what another pipeline of this kind measured of its training samples, for baselines."""
         return
+
+    def extended(
+        self, evaluation: Evaluation, contract: Contract, network: keras.Model, samples: Samples
+    ) -> Evaluation:
+        """Adds to the scores of a finished network what no batch shows, such as long free runs."""
+        return evaluation
 
     def protocol(self) -> dict[str, Any]:
         """Returns how the metrics are computed, for the reader of a figure."""

@@ -1,6 +1,7 @@
 """Recipes: everything that a training run is made by, read from YAML, checked, overridden and written back."""
 
 from geodl.recipe.data import Augment, ClassEntry, Data, Split
+from geodl.recipe.dynamics import DynamicsRecipe, Horizon, Simulation, Start, VerifiedStates
 from geodl.recipe.load import load_recipe
 from geodl.recipe.model import Network, Recipe
 from geodl.recipe.nowcasting import Clip, NowcastingRecipe, Verification
@@ -16,6 +17,8 @@ __all__ = (
     "Data",
     "DenoisingRecipe",
     "Distribution",
+    "DynamicsRecipe",
+    "Horizon",
     "Network",
     "Noise",
     "NowcastingRecipe",
@@ -24,10 +27,13 @@ __all__ = (
     "Schedule",
     "Scoring",
     "Section",
+    "Simulation",
     "Split",
+    "Start",
     "SuperresolutionRecipe",
     "Train",
     "Verification",
+    "VerifiedStates",
     "as_range",
     "load_recipe",
 )

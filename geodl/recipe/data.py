@@ -119,7 +119,7 @@ class Data(Section):
     stack: Literal["bands"] | None = None
     """`bands`: the files of a folder or glob are the bands of one scene; null: they are many scenes."""
     bands: Literal["auto"] | list[str] = "auto"
-    """Names of the bands used, in this order; auto: all bands of the first scene."""
+    """Names of the bands (of tables: the variables) used, in this order; auto: all of the first scene or table."""
     resample: Method | None = None
     """How bands of one scene on different grids, scenes of another pixel size and files placed by ground control points
     only are brought onto one regular grid: nearest, bilinear, cubic, average, …; label rasters then by the nearest pixel
@@ -134,6 +134,8 @@ class Data(Section):
     """In which depths of rain were collected, of sequences whose files state it not; null: the time between frames."""
     zr: list[float] | None = Field(default=None, min_length=2, max_length=2)
     """a and b of Z = a R^b, for reflectivities whose files state none; null: 200 and 1.6."""
+    time: str | None = None
+    """Column of tables that holds the times; null: the one that is called time, t or date."""
     classes: Literal["auto"] | list[str] | dict[int, str] | list[ClassEntry] = "auto"
     """Names (of values 0, 1, 2, …), {value: name}, or entries of value, name and colour; auto: the values found."""
     label_column: str | None = None

@@ -15,7 +15,7 @@ class Optimizer(Section):
     """How weights are changed."""
 
     name: str = "adamw"
-    """Any optimiser of Keras, in snake case or lower case: adamw, adam, sgd, lion, …"""
+    """Any optimiser of Keras, in snake case or lower case (adamw, adam, sgd, lion, …), or soap."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size at its height, after warm-up."""
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -69,8 +69,8 @@ class Train(Section):
     """Epochs without a better validation metric after which training ends; null: never."""
     init: str | None = paths("Bundle whose weights training starts from; bands and classes are mapped by name.")
     checkpoint: Checkpoint = Checkpoint()
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Type that layers compute in; mixed: in 16 bits, with weights and logits in 32."""
+    precision: Literal["float32", "float64", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Type that layers compute in; mixed: in 16 bits, with weights and logits in 32. float64 is for `dynamics`."""
     jit: Literal["auto"] | bool = "auto"
     """Whether the training step is compiled by XLA."""
     tensorboard: bool = False

@@ -36,6 +36,7 @@ class Score(keras.callbacks.Callback):
         mode: whether more (`max`) or less (`min`) of it is better.
         metrics: running loss of a checkpoint in the middle of an epoch, put back when that epoch begins.
         best: weights of the best epoch so far.
+        start: whether the weights that training starts from are scored, too, as epoch 0.
     """
 
     def __init__(
@@ -47,14 +48,21 @@ class Score(keras.callbacks.Callback):
         mode: Literal["max", "min"],
         metrics: list[np.ndarray],
         best: list[np.ndarray] | None,
+        start: bool = False,
     ) -> None:
         super().__init__()
+        self._start = start
         self.best = best
         self._history = history
         self._evaluate = evaluate
         self._monitor = monitor
         self._mode = mode
         self._metrics = metrics
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Scores the first weights."""
+        if self._start and self._evaluate is not None and not self._history.step:
+            self._judge(dict(self._evaluate(self.model)), epoch=0)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Puts back the running loss of an epoch that was begun."""
@@ -74,16 +82,20 @@ class Score(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         with averaged(self.model):
             values = {"loss": logs["loss"]} if self._evaluate is None else dict(self._evaluate(self.model))
-            if self._monitor not in values:
-                raise OptionError("monitor", expected=f"one of: {', '.join(values)}", received=self._monitor)
-            value = float(values[self._monitor])
-            if self._history.improves(value, self._mode):
-                self._history.best_epoch, self._history.best_value, self._history.waited = epoch + 1, value, 0
-                self.best = values_of(self.model.variables)
-            else:
-                self._history.waited += 1
+            self._judge(values, epoch=epoch + 1)
         if self._evaluate is not None:
             logs |= {f"val_{name}": float(number) for name, number in values.items()}
+
+    def _judge(self, values: Mapping[str, float], *, epoch: int) -> None:
+        """Keeps the weights if they are the best so far."""
+        if self._monitor not in values:
+            raise OptionError("monitor", expected=f"one of: {', '.join(values)}", received=self._monitor)
+        value = float(values[self._monitor])
+        if self._history.improves(value, self._mode):
+            self._history.best_epoch, self._history.best_value, self._history.waited = epoch, value, 0
+            self.best = values_of(self.model.variables)
+        else:
+            self._history.waited += 1
 
 
 class Record(keras.callbacks.Callback):

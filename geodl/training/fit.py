@@ -41,6 +41,8 @@ def fit(
     monitor: str = "loss",
     mode: Literal["max", "min"] = "min",
     keep: Literal["best", "last"] = "best",
+    score_start: bool = False,
+    breaks: Sequence[int] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     identity: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -68,6 +70,9 @@ def fit(
         mode: whether more (`max`) or less (`min`) of it is better.
         keep: whether the model ends with the weights of the best epoch or with the last ones. Without `evaluate`, and
             where no epoch was measured yet, the last ones.
+        score_start: whether the weights that training starts from are scored, too, and kept where nothing better is
+            found: they are epoch 0.
+        breaks: steps, at the beginning of epochs, from which on batches have other shapes.
         callbacks: of Keras; at the end of epochs they find the metrics as `val_<name>`.
         identity: what must not change between kill and continuation, such as the recipe's fields by name; the network's
             layers are added to it.
@@ -113,6 +118,7 @@ def fit(
         mode=mode,
         metrics=_group(found, "metrics") if history.step % config.steps_per_epoch else [],
         best=_group(found, "best") or None,
+        start=score_start,
     )
     display = Progress(
         epochs=config.epochs,
@@ -133,7 +139,8 @@ def fit(
             interruption=interruption,
             progress=display,
         )
-        _walk(model, batches, [score, *extra, record], record=record, history=history, config=config, display=display)
+        callbacks = [score, *extra, record]
+        _walk(model, batches, callbacks, breaks, record=record, history=history, config=config, display=display)
     if evaluate is not None and keep == "best" and score.best is not None:
         for variable, value in zip(model.variables, score.best, strict=True):
             variable.assign(value)
@@ -152,6 +159,7 @@ def _walk(
     model: keras.Model,
     batches: Callable[[int], keras.utils.PyDataset],
     callbacks: list[keras.callbacks.Callback],
+    breaks: Sequence[int],
     *,
     record: Record,
     history: History,
@@ -165,7 +173,7 @@ def _walk(
     else:
         display.note(f"Starts: {config.epochs} epochs of {config.steps_per_epoch} steps.")
     line = Line(callbacks, model=model, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch)
-    for leg in legs(history.step, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch):
+    for leg in legs(history.step, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch, breaks=breaks):
         if history.stopped:
             break
         line.enter(leg)

@@ -28,7 +28,7 @@ class History:
     seconds: float = 0.0
     """Time spent, over all continuations."""
     best_epoch: int | None = None
-    """Epoch (from 1) with the best validation metric; None: none was measured yet."""
+    """Epoch (from 1) with the best validation metric, 0 for the first weights; None: none was measured yet."""
     best_value: float | None = None
     waited: int = 0
     """Epochs since the best one."""

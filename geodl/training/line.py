@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -26,14 +26,23 @@ class Leg(NamedTuple):
     """One after the last epoch."""
 
 
-def legs(step: int, *, epochs: int, steps_per_epoch: int) -> Iterator[Leg]:
-    """Yields the legs from `step` to the end: the rest of an epoch that was begun, then the whole ones."""
+def legs(step: int, *, epochs: int, steps_per_epoch: int, breaks: Sequence[int] = ()) -> Iterator[Leg]:
+    """Yields the legs from `step` to the end: the rest of an epoch that was begun, then the whole ones.
+
+    Args:
+        step: steps done before.
+        epochs: of the whole line.
+        steps_per_epoch: of each.
+        breaks: steps, at the beginning of epochs, at which a new leg begins: Keras takes batches of one shape in a call.
+    """
     epoch, begun = divmod(step, steps_per_epoch)
     if begun:
         yield Leg(step, steps_per_epoch - begun, epoch, epoch + 1)
         epoch += 1
-    if epoch < epochs:
-        yield Leg(epoch * steps_per_epoch, steps_per_epoch, epoch, epochs)
+    for end in (*sorted({first // steps_per_epoch for first in breaks}), epochs):
+        if epoch < end <= epochs:
+            yield Leg(epoch * steps_per_epoch, steps_per_epoch, epoch, end)
+            epoch = end
 
 
 class Feed(keras.utils.PyDataset):

@@ -88,7 +88,8 @@ class SOAP(keras.optimizers.Optimizer):
         self._squares = self.add_optimizer_variables(variables, "square")
         self._moments, self._bases = [], []
         for variable in variables:
-            moments, bases = [], []
+            moments: list[keras.Variable | None] = []
+            bases: list[keras.Variable | None] = []
             for axis, size in enumerate(_matrix(variable.shape)):
                 if size == 1 or size > _LARGEST:
                     moments.append(None)
@@ -109,7 +110,7 @@ class SOAP(keras.optimizers.Optimizer):
         anew = ops.equal(self.iterations % self.every, 0)
         mean = self.beta_1 * ops.reshape(self._means[index], size) + (1 - self.beta_1) * gradient
         turned, turned_mean = gradient, mean
-        bases = []
+        bases: list[Any] = []
         for axis, (moment, basis) in enumerate(zip(self._moments[index], self._bases[index], strict=True)):
             if moment is None:
                 bases.append(None)

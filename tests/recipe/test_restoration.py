@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from geodl.errors import RecipeError
-from geodl.recipe import DenoisingRecipe, NowcastingRecipe, Recipe, SuperresolutionRecipe, as_range, load_recipe
+from geodl.recipe import (
+    DenoisingRecipe,
+    DynamicsRecipe,
+    NowcastingRecipe,
+    Recipe,
+    SuperresolutionRecipe,
+    as_range,
+    load_recipe,
+)
 from geodl.recipe.shipped import shipped_names
 
 KINDS: dict[str, type[Recipe]] = {
@@ -16,6 +24,7 @@ KINDS: dict[str, type[Recipe]] = {
     "superresolution": SuperresolutionRecipe,
     "segmentation": Recipe,
     "nowcasting": NowcastingRecipe,
+    "dynamics": DynamicsRecipe,
 }
 
 
