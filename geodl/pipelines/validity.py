@@ -15,7 +15,7 @@ _EXPONENTS = 6
 
 
 def validity_tables(evaluation: Evaluation) -> tuple[Table, ...]:
-    """Lays out valid prediction times and errors by method, and the Lyapunov exponents of the learned flow.
+    """Lays out valid prediction times by method, and the Lyapunov exponents of the learned flow.
 
     Args:
         evaluation: with the details of `geodl.metrics.dynamics.TrajectoryMetrics`, those of the baselines, and what
@@ -27,36 +27,27 @@ def validity_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     details = evaluation.details
     methods = {evaluation.pipeline: evaluation, **evaluation.baselines}
     unit = details["unit"] or "time units"
-    longest = max(evaluation.details["vpt"], default=0.0)
+    longest = max(details["vpt"], default=0.0)
     held = f", {details['censored']} valid to the end ({longest:.3g})" if details["censored"] else ""
-    valid = [("vpt", "median", True), ("vpt_q25", "lower quartile", True), ("vpt_q75", "upper quartile", True)]
-    wrong = [(key, _named(key), False) for key in evaluation.metrics if key.startswith("rmse_") or key == "nrmse"]
+    valid = {"vpt": "median", "vpt_q25": "lower quartile", "vpt_q75": "upper quartile"}
     tables = [
         _compared(f"Valid prediction time in {unit} ({details['forecasts']} forecasts{held})", methods, valid),
-        _compared("Errors", methods, wrong),
     ]
     if "lyapunov" in details:
         tables.append(_exponents(details["lyapunov"]))
     return tuple(tables)
 
 
-def _named(key: str) -> str:
-    """`rmse_1` → RMSE +1, `rmse_lt` → RMSE 1 LT, `nrmse` → NRMSE."""
-    word = key.removeprefix("rmse_")
-    return "NRMSE" if key == "nrmse" else "RMSE 1 LT" if word == "lt" else f"RMSE +{word}"
-
-
-def _compared(title: str, methods: Mapping[str, Evaluation], columns: list[tuple[str, str, bool]]) -> Table:
+def _compared(title: str, methods: Mapping[str, Evaluation], columns: Mapping[str, str]) -> Table:
     rows: list[tuple[object, ...]] = []
     for name, scored in methods.items():
         row: list[object] = [name]
-        for key, _, more in columns:
-            value = scored.metrics.get(key, float("nan"))
-            others = [other.metrics.get(key, float("nan")) for other in methods.values()]
-            best = all(not (other > value if more else other < value) for other in others) and value == value
+        for key in columns:
+            value = scored.metrics[key]
+            best = all(value >= other.metrics[key] for other in methods.values())
             row.append(f"{value:.3g}" + ("*" if best else ""))
         rows.append((*row,))
-    return Table(f"{title}; * best", ("method", *(heading for _, heading, _ in columns)), tuple(rows))
+    return Table(f"{title}; * best", ("method", *columns.values()), tuple(rows))
 
 
 def _exponents(found: Mapping[str, Any]) -> Table:

@@ -93,14 +93,20 @@ class Trajectory:
 
     @property
     def step(self) -> float:
-        """Median time between neighbouring times."""
-        return float(np.median(np.diff(self.times)))
+        """Median time between neighbouring times; where they are even the mean, in which their rounding does not add up."""
+        steps = np.diff(self.times)
+        median = float(np.median(steps))
+        even = (np.abs(steps - median) <= self._allowed(median)).all()
+        return float((self.times[-1] - self.times[0]) / len(steps)) if even else median
 
     @property
     def regular(self) -> bool:
         """Whether all steps are equal, to a millionth and to the rounding of the times."""
-        allowed = _EVEN * self.step + 4 * np.spacing(np.abs(self.times).max())
-        return bool((np.abs(np.diff(self.times) - self.step) <= allowed).all())
+        return bool((np.abs(np.diff(self.times) - self.step) <= self._allowed(self.step)).all())
+
+    def _allowed(self, step: float) -> float:
+        """What steps that are meant to be `step` may differ from it."""
+        return float(_EVEN * step + 4 * np.spacing(np.abs(self.times).max()))
 
     @property
     def gaps(self) -> np.ndarray:
