@@ -1,6 +1,7 @@
 """Losses: mask-aware, one value per pixel, never normalised over a batch.
 
-`call` of every loss gives `(batch, height, width)`, of sequences `(batch, lead, height, width)`; 0 at ignored pixels.
+`call` of every loss gives `(batch, height, width)`, of sequences `(batch, lead, height, width)`, of
+trajectories `(batch, time)`; 0 at ignored pixels.
 With weights `valid × valid.size / valid.sum()` Keras' reduction is the mean over valid pixels.
 
 Example:
@@ -17,6 +18,7 @@ import keras
 
 from geodl.errors import RecipeError
 from geodl.losses.classification import CrossEntropy, Dice, Focal, Lovasz, Tversky
+from geodl.losses.dynamics import StateLikelihood, StateNorm
 from geodl.losses.nowcast import Balanced, RainL1, RainL2, RainLikelihood, SoftCSI
 from geodl.losses.restoration import L1, L2, Charbonnier, GammaLikelihood
 from geodl.losses.similarity import SSIMLoss
@@ -26,6 +28,7 @@ __all__ = (
     "L1",
     "L2",
     "CLASSIFICATION",
+    "DYNAMICS",
     "LOSSES",
     "NOWCAST",
     "RESTORATION",
@@ -41,6 +44,8 @@ __all__ = (
     "RainLikelihood",
     "SSIMLoss",
     "SoftCSI",
+    "StateLikelihood",
+    "StateNorm",
     "Sum",
     "Tversky",
     "build",
@@ -73,7 +78,10 @@ NOWCAST: dict[str, type[keras.losses.Loss]] = {
 }
 """Losses of rain rates ahead, by the names that recipes use."""
 
-LOSSES = CLASSIFICATION | RESTORATION | NOWCAST
+DYNAMICS: dict[str, type[keras.losses.Loss]] = {"state_norm": StateNorm, "state_likelihood": StateLikelihood}
+"""Losses of states over time, by the names that recipes use."""
+
+LOSSES = CLASSIFICATION | RESTORATION | NOWCAST | DYNAMICS
 """All losses by the names that recipes use."""
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geodl.models.convlstm import ConvLSTM2D, EncoderForecaster
+    from geodl.models.fields import BilinearField, MLPField, ResidualField
+    from geodl.models.neural_ode import MLPODE, BilinearODE, NeuralODE, ResidualODE
     from geodl.models.rainnet import RainNet
     from geodl.models.receptive import receptive_margin, total_stride
     from geodl.models.residual import DnCNN, FFDNet, ResidualUNet
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
         PixelUnshuffle,
     )
     from geodl.models.scaling import Denormalisation, ExpIntensity, LogIntensity, Normalisation, SelectBands
+    from geodl.models.solvers import integrate
     from geodl.models.superres import EDSR, RCAN, SRCNN, VDSR, GuidedSR
     from geodl.models.unet import UNet
 
 _MODULES = {
     "convlstm": ("ConvLSTM2D", "EncoderForecaster"),
+    "fields": ("BilinearField", "MLPField", "ResidualField"),
+    "neural_ode": ("MLPODE", "BilinearODE", "NeuralODE", "ResidualODE"),
     "rainnet": ("RainNet",),
     "receptive": ("receptive_margin", "total_stride"),
     "residual": ("DnCNN", "FFDNet", "ResidualUNet"),
@@ -38,6 +43,7 @@ _MODULES = {
         *("PadToMultiple", "PixelShuffle", "PixelUnshuffle"),
     ),
     "scaling": ("Denormalisation", "ExpIntensity", "LogIntensity", "Normalisation", "SelectBands"),
+    "solvers": ("integrate",),
     "superres": ("EDSR", "RCAN", "SRCNN", "VDSR", "GuidedSR"),
     "unet": ("UNet",),
 }
@@ -45,10 +51,13 @@ _MODULES = {
 
 __all__ = (
     "EDSR",
+    "MLPODE",
     "RCAN",
     "SRCNN",
     "VDSR",
     "BicubicUpsampling",
+    "BilinearField",
+    "BilinearODE",
     "BilinearUpsampling",
     "ConvLSTM2D",
     "CropLike",
@@ -59,16 +68,21 @@ __all__ = (
     "FFDNet",
     "FillGaps",
     "GuidedSR",
-    "LogIntensity",
     "LocalDeviation",
+    "LogIntensity",
+    "MLPField",
+    "NeuralODE",
     "Normalisation",
     "PadToMultiple",
     "PixelShuffle",
     "PixelUnshuffle",
     "RainNet",
+    "ResidualField",
+    "ResidualODE",
     "ResidualUNet",
     "SelectBands",
     "UNet",
+    "integrate",
     "receptive_margin",
     "total_stride",
 )

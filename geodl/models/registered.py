@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from geodl.models import cascade, convlstm, rain, resizing, scaling, steps
+from geodl.models import cascade, convlstm, fields, neural_ode, rain, resizing, scaling, steps, tangent
 
-__all__ = ("cascade", "convlstm", "rain", "resizing", "scaling", "steps")
+__all__ = ("cascade", "convlstm", "fields", "neural_ode", "rain", "resizing", "scaling", "steps", "tangent")
