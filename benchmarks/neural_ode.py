@@ -65,6 +65,9 @@ def prepare_torch(adjoint: bool, times: int, steps: int) -> Run:
     import torch
     from torchdiffeq import odeint, odeint_adjoint
 
+    # At this size more threads only wait for each other.
+    torch.set_num_threads(1)
+
     class Field(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()

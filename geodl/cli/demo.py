@@ -15,7 +15,8 @@ __all__ = ("demo",)
 
 def demo(
     name: Annotated[
-        str, typer.Argument(metavar="[PIPELINE]", help="segmentation, denoising, superresolution, nowcasting or dynamics.")
+        str,
+        typer.Argument(metavar="[PIPELINE]", help="segmentation, denoising, superresolution, nowcasting or dynamics."),
     ] = "segmentation",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")

@@ -42,7 +42,8 @@ def info(
         from geodl.cli.stateinfo import print_emulator, print_states
 
         print_emulator(to, runs[0], contract)
-        if not all([print_states(to, path, contract) for path in scenes]):
+        fit = [print_states(to, path, contract) for path in scenes]
+        if not all(fit):
             raise typer.Exit(2)
         return
     if contract is not None:

@@ -417,7 +417,7 @@ class Emulator(Loaded):
 
         deviation = self.statistics[1]
         if perturbation is None and self._told_covariance:
-            return deviation[:, None] * told_factors(self.call, states, self.step)
+            return told_factors(self.call, states, self.step)
         share = PERTURBATION if perturbation is None else perturbation
         return np.broadcast_to(share * np.diag(deviation), (len(states), *2 * deviation.shape))
 

@@ -35,7 +35,7 @@ def told_factors(call: Callable[[Any], np.ndarray], states: np.ndarray, step: fl
         step: that the network was trained with, in the system's time unit.
 
     Returns:
-        float64 of shape (start, state, state), in the network's standardised units.
+        float64 of shape (start, state, state), in the units of the variables.
     """
     count, size = states.shape
     times = np.broadcast_to(np.array([0.0, step]), (count, 2))

@@ -96,7 +96,7 @@ class StateLikelihood(_StateLoss):
     """Negative log-likelihood of standardised states whose errors are normally distributed, in nats.
 
     The prediction is that of a network with the head "gaussian": states, and the rows of the lower triangle L of the
-    Cholesky factor of the standardised errors' covariance. Where some variables were not observed it is the likelihood
+    Cholesky factor of the errors' covariance, in physical units. Where some variables were not observed it is the likelihood
     of the others.
 
     Args:
@@ -114,7 +114,8 @@ class StateLikelihood(_StateLoss):
             expected = f"{channels} channels, states and a triangle (the head 'gaussian')"
             raise OptionError("state_likelihood", expected=expected, received=y_pred.shape[-1])
         error, known = self.difference(y_true, y_pred)
-        factor = _triangle(y_pred[..., size:], size) * known[..., None]
+        std = ops.reshape(ops.convert_to_tensor(self.std, dtype=y_pred.dtype), (-1, 1))
+        factor = _triangle(y_pred[..., size:], size) / std * known[..., None]
         covariance = ops.matmul(factor, ops.swapaxes(factor, -1, -2))
         # What was not observed is a variable of its own, of variance 1 and error 0: it adds nothing.
         covariance = covariance + ops.eye(size, dtype=error.dtype) * (1 - known)[..., None]

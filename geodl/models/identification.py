@@ -22,6 +22,8 @@ __all__ = ("QuadraticField", "identify_quadratic")
 
 _HALVES = (8, 12, 16, 24, 32, 48, 64, 96)
 """Half-widths of test functions that are tried, in steps."""
+_OVERLAPS = (4, 16)
+"""Test functions that begin in the time of half a one: all that is independent; what may be had where that is too few."""
 _MOST = 4000
 """Test functions of one width, about, at most; with many coefficients three times as many as these."""
 _ERRORS = 4.0
@@ -166,7 +168,7 @@ def _systems(trajectories: Sequence[tuple[np.ndarray, np.ndarray]], width: float
     size = trajectories[0][1].shape[1]
     terms = 1 + size + size * (size + 1) // 2
     # Many coefficients of each variable cost time.
-    most, halves = (_MOST, _HALVES) if terms < _MOST // 10 else (3 * terms, _HALVES[1:6:2])
+    most, halves = (_MOST, _HALVES) if terms < _MOST // 10 else (3 * terms, _HALVES[:5:2])
     found = 0
     for bridge in (False, True):
         pieces = [piece for pair in trajectories for piece in lattices(*pair, bridge=bridge)]
@@ -175,7 +177,7 @@ def _systems(trajectories: Sequence[tuple[np.ndarray, np.ndarray]], width: float
         step = min(piece.step for piece in pieces)
         systems = {}
         for wanted in [half * step for half in halves] if width is None else [width]:
-            for overlap in (4, 1000):
+            for overlap in _OVERLAPS:
                 system = integrals(pieces, wanted, overlap=overlap, most=most)
                 found = max(found, len(system.left))
                 if len(system.left) >= 2 * terms:
@@ -218,7 +220,8 @@ def _fitted(system: WeakForm, sparse: bool) -> tuple[np.ndarray, np.ndarray, flo
             kept = _kept(left, right, gram, inverse, count)
             coefficients[row] = 0
             coefficients[row, kept] = np.linalg.lstsq(left[:, kept], right)[0] / norm[kept]
-    return coefficients, system.residual(coefficients), system.gain
+    spare = 1 - np.count_nonzero(coefficients, axis=1) / len(system.left)
+    return coefficients, system.residual(coefficients) / np.sqrt(spare), system.gain
 
 
 def _kept(left: np.ndarray, right: np.ndarray, gram: np.ndarray, inverse: np.ndarray, count: int) -> np.ndarray:

@@ -187,7 +187,7 @@ def MLPODE(
         rtol, atol: tolerances of adaptive steps, of standardised variables.
         max_steps: adaptive steps, at most.
         gradient: see `NeuralODE`.
-        head: "state", or "gaussian", which appends the rows of L of `ErrorGrowth`.
+        head: "state", or "gaussian", which appends the rows of L of `ErrorGrowth`, in physical units.
         name: name of the model.
 
     Returns:
@@ -325,5 +325,9 @@ def _network(
     output = Denormalisation(means, stds, dtype=flow.dtype, name="denormalisation")(flow(z, times))
     if head == "gaussian":
         error = ErrorGrowth(states, float(np.mean(flow.rate or 1.0)), dtype=flow.dtype, name="error")(times)
+        # Rows of L in the units of their variables.
+        rows = np.tril_indices(states)[0]
+        scale = Denormalisation([0.0] * len(rows), [stds[row] for row in rows], dtype=flow.dtype, name="error_scale")
+        error = scale(error)
         output = layers.Concatenate(dtype=flow.dtype, name="states_and_error")([output, error])
     return keras.Model({"state": state, "times": times}, output, name=name)

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from geodl.models import cascade, convlstm, fields, neural_ode, rain, resizing, scaling, steps, tangent
+from geodl.models import cascade, convlstm, errorgrowth, fields, neural_ode, rain, resizing, scaling, steps, tangent
 
-__all__ = ("cascade", "convlstm", "fields", "neural_ode", "rain", "resizing", "scaling", "steps", "tangent")
+__all__ = (
+    "cascade",
+    "convlstm",
+    "errorgrowth",
+    "fields",
+    "neural_ode",
+    "rain",
+    "resizing",
+    "scaling",
+    "steps",
+    "tangent",
+)

@@ -165,8 +165,8 @@ def _substeps(step: float | None, intervals: np.ndarray | None) -> int:
         raise OptionError("substeps", expected=expected, received=None)
     assert step is not None
     longest = float(np.abs(intervals).max(initial=0.0))
-    # Times such as 0.1, 0.2, 0.3 are not quite regular; a step more for that would be one too many.
-    return max(1, math.ceil(longest / step * (1 - 1e-6)))
+    # Times such as 0.1, 0.2, 0.3 are not quite regular, in float32 less so; a step more for that would be one too many.
+    return max(1, math.ceil(longest / step * (1 - 1e-3)))
 
 
 def _check_times(times: np.ndarray) -> None:

@@ -154,15 +154,15 @@ def integrals(pieces: Sequence[Lattice], width: float, *, overlap: int, most: in
     Args:
         pieces: states at regular times.
         width: half the length of the test functions, time units.
-        overlap: test functions that begin in the time of half a one.
+        overlap: test functions that begin in the time of half a one, at most.
         most: test functions, about, at most.
     """
     halves = [max(4, round(width / piece.step)) for piece in pieces]
-    total = sum(len(piece.states) / max(1, half // overlap) for piece, half in zip(pieces, halves))
+    total = sum(len(piece.states) / math.ceil(half / overlap) for piece, half in zip(pieces, halves))
     thin = max(1, math.ceil(total / most))
     left, right, share = [], [], []
     for piece, half in zip(pieces, halves):
-        first = rows_within(piece, half, max(1, half // overlap) * thin)
+        first = rows_within(piece, half, math.ceil(half / overlap) * thin)
         value, slope = bump(half, piece.step)
         filled = np.nan_to_num(piece.states)
         place = (first[:, None] + np.arange(2 * half + 1)).ravel()

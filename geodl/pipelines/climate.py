@@ -30,7 +30,7 @@ _LEAST = 1000
 """States that statistics need."""
 _EVERY = 5
 """Steps after which tangents are made orthonormal again."""
-_FEW, _MANY = (64, 3000), (4, 400)
+_FEW, _MANY = (64, 3000), (2, 300)
 """States that the Lyapunov spectrum is the mean over, and how often each one's tangents are made orthonormal: of systems
 of few variables so often that λ₁ of Lorenz-63 is known to half a percent, of others what minutes allow."""
 _SMALL = 8

@@ -329,17 +329,13 @@ class Dynamics(Pipeline):
         assert isinstance(parts.train, SegmentSamples)
         size, start = len(parts.mean), self.recipe.start
         unknown = size * (1 + size + size * (size + 1) // 2)
+        # In physical coordinates, where systems have fewer terms than around their mean.
         found = identify_quadratic(
-            [(one.times, (one.states - parts.mean) / parts.std) for one in parts.train.trajectories],
+            [(one.times, one.states) for one in parts.train.trajectories],
             refine=unknown <= _REFINED if start.refine == "auto" else start.refine,
             sparse=start.sparse,
         )
-        field.set_quadratic(
-            *(
-                part / rate[:, None] if part.ndim > 1 else part / rate
-                for part in (found.constant, found.linear, found.quadratic)
-            )
-        )
+        field.set_quadratic(*found.standardised(parts.mean, parts.std, rate))
 
 
 def _rate(trajectories: Sequence[Trajectory], mean: np.ndarray, std: np.ndarray) -> np.ndarray:

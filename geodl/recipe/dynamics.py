@@ -72,7 +72,8 @@ class Start(Section):
     refine: bool | Literal["auto"] = "auto"
     """Whether that field is then improved until whole trajectories fit; auto: where there are at most 100 coefficients."""
     sparse: bool = False
-    """Whether coefficients that do not differ from 0 significantly are left out."""
+    """Whether coefficients that do not differ from 0 significantly are left out: of a field of few terms, as physics
+    often has, the others become much more exact."""
 
 
 class VerifiedStates(Section):

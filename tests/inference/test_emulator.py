@@ -110,7 +110,7 @@ def test_members_differ_as_much_as_was_asked(model: Emulator) -> None:
 
 
 def test_a_network_that_tells_its_errors_says_how_members_differ() -> None:
-    """The factor at the first time is [[0.3, 0], [0.4, 0.5]] in units of the deviations 1 and 2."""
+    """The factor at the first time is [[0.3, 0], [0.4, 0.5]], in the units of the variables."""
 
     def network(inputs: dict[str, np.ndarray]) -> np.ndarray:
         flown = SpiralNetwork()(inputs)
@@ -121,7 +121,7 @@ def test_a_network_that_tells_its_errors_says_how_members_differ() -> None:
     forecast = model.predict(STARTS[0], steps=STEPS, members=5000)
     assert list(forecast) == ["x", "y"] and forecast.attrs["perturbation"] == "as the network tells of its errors"
     found = np.cov(states(forecast)[:, 0].T)
-    np.testing.assert_allclose(found, [[0.09, 0.24], [0.24, 4 * 0.41]], rtol=0.1)
+    np.testing.assert_allclose(found, [[0.09, 0.12], [0.12, 0.41]], rtol=0.1)
     assert states(model.predict(STARTS[0], steps=1, members=50, perturbation=1e-6))[:, 0].std(0).max() < 1e-5
 
 

@@ -61,6 +61,7 @@ def test_the_likelihood_is_that_of_observed_variables(truth: np.ndarray, guess: 
         seen = np.isfinite(truth[place])
         expected = 0.0
         if seen.any():
+            factor /= np.reshape(STD, (3, 1))
             error, covariance = (truth[place] - guess[place][:3]) / STD, factor @ factor.T
             expected = -multivariate_normal.logpdf(error[seen], cov=covariance[np.ix_(seen, seen)])
         assert found[place] == pytest.approx(expected, rel=1e-4 if dtype == "float32" else 1e-10, abs=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import geodl.models
@@ -11,5 +12,9 @@ ROOM = Path(geodl.models.__file__).parent
 
 
 def test_every_module_with_layers_is_imported() -> None:
-    registering = {path.stem for path in ROOM.glob("*.py") if "\n@keras.saving.register" in path.read_text()}
+    registering = {
+        path.stem
+        for path in ROOM.glob("*.py")
+        if re.search(r"\n@(keras\.saving\.register|_register\b)", path.read_text())
+    }
     assert registering == set(registered.__all__)
