@@ -65,7 +65,7 @@ def test_closed_form_of_growth_forward_and_backward() -> None:
             tableau=TABLEAUS["rk4"],
             substeps=20,
         )
-        return ops.sum(states * shares)
+        return ops.sum(states * tensor(shares))
 
     value, (of_state, of_rates) = compiled(lambda given: value_and_gradient(total, given))(
         [tensor(start), tensor(rates)]
@@ -100,7 +100,7 @@ def test_comes_nearer_to_the_solvers_gradient_with_its_order_and_xla_compiles_it
                 tableau=TABLEAUS["euler"],
                 substeps=substeps,
             )
-            return ops.sum(ops.sin(states) * SHARES)
+            return ops.sum(ops.sin(states) * tensor(SHARES))
 
         return value_and_gradient(total, [tensor(g) for g in GIVEN])[1]
 

@@ -138,7 +138,7 @@ def loss(given: Any, gradient: str, intervals: Any, *, substeps: int = 7) -> Any
         substeps=substeps,
         gradient=gradient,  # type: ignore[arg-type]
     )
-    return ops.sum(ops.sin(states) * SHARES[:, : states.shape[1]])
+    return ops.sum(ops.sin(states) * tensor(SHARES[:, : states.shape[1]]))
 
 
 def differences(function: Callable[[Any], Any], given: list[np.ndarray], direction: list[np.ndarray]) -> float:
