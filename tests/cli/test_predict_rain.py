@@ -102,4 +102,6 @@ def test_maps_have_no_use_for_options_of_forecasts(
     result = geodl_cli("predict", "runs/a", "scene.tif", "map.tif", option, "1")
     assert result.exit_code == 2
     network = "a network for nowcasting" + (" or for dynamics" if option in ("--ensemble", "--seed") else "")
-    assert result.stderr == f"Error: {option}: expected {network}. Received: \"one whose output is of kind 'classes'\".\n"
+    assert (
+        result.stderr == f"Error: {option}: expected {network}. Received: \"one whose output is of kind 'classes'\".\n"
+    )

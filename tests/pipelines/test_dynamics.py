@@ -23,7 +23,13 @@ SMALL: dict[str, Any] = {
     "start": {"refine": False},
     "network": {"name": "bilinear", "solver": "rk4", "substeps": 2},
     "horizon": {"first": 1, "last": 2},
-    "verification": {"states": 6, "duration": 4.0, "free_run": 20.0, "exponents": False, "baselines": ["persistence", "dmd"]},
+    "verification": {
+        "states": 6,
+        "duration": 4.0,
+        "free_run": 20.0,
+        "exponents": False,
+        "baselines": ["persistence", "dmd"],
+    },
     "train.epochs": 1,
     "train.steps_per_epoch": 2,
     "train.batch_size": 8,
@@ -80,7 +86,12 @@ class TestWalk(PipelineCase):
         assert "DOP853" in content["protocol"]["truth"]
         assert len(content["details"]["vpt"]) == 6
         assert set(content["baselines"]) == {"persistence", "dmd"}
-        assert {path.name for path in folder.iterdir()} >= {"network.keras", "contract.json", "recipe.yaml", "report.html"}
+        assert {path.name for path in folder.iterdir()} >= {
+            "network.keras",
+            "contract.json",
+            "recipe.yaml",
+            "report.html",
+        }
         report = (folder / "report.html").read_text()
         for word in ("Valid prediction time", "The attractor", "The climate of a free run", "persistence"):
             assert word in report
@@ -111,7 +122,11 @@ def test_segments_grow_with_the_training() -> None:
 
 
 def test_a_table_is_split_in_time_and_scored_in_its_own_unit(tmp_path: Path) -> None:
-    settings = {**TABLE, "data.trajectories": write(tmp_path / "l63.csv"), "data.split": {"validation": 0.25, "test": 0.25}}
+    settings = {
+        **TABLE,
+        "data.trajectories": write(tmp_path / "l63.csv"),
+        "data.split": {"validation": 0.25, "test": 0.25},
+    }
     run = geodl.train("dynamics", settings, output=tmp_path / "run")
     assert run.evaluation is not None
     assert run.evaluation.protocol["Lyapunov time"] == "not known: times are in time units"
