@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,18 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data absent: no folder {folder} (set GEODL_DATA)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def float64() -> Iterator[None]:
+    """Lets JAX compute in float64 for the tests of a module, and no longer."""
+    import keras
+
+    from geodl.autodiff import enable_float64
+
+    enable_float64()
+    yield
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", False)

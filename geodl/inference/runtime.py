@@ -83,16 +83,7 @@ def compile_gradient(function: Callable[..., Any]) -> Gradient:
     def both(argument: Any, *others: Any) -> Any:
         return autodiff.value_and_gradient(lambda given: function(given, *others), argument)
 
-    def taped(argument: Any, *others: Any) -> Any:
-        import tensorflow as tf
-
-        # XLA refuses loops that a persistent tape, which `autodiff` has, watches.
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(argument)
-            value = function(argument, *others)
-        return value, tape.gradient(value, argument)
-
-    graph = _compile(taped if keras.backend.backend() == "tensorflow" else both)
+    graph = _compile(both)
 
     def call(*arrays: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = graph(*map(keras.ops.convert_to_tensor, arrays))

@@ -36,6 +36,8 @@ __all__ = ("PIPELINE", "Dynamics")
 _NETWORKS: dict[str, Callable[..., keras.Model]] = {"bilinear": BilinearODE, "mlp": MLPODE, "residual": ResidualODE}
 _SINGLE, _DOUBLE = 18.0, 40.0
 """Lyapunov times of forecasts that are scored: beyond what float32 and float64 can hold."""
+_STEPS = 2000
+"""Steps of a trajectory that is learnt from, where nobody says how long it is."""
 _CHOSEN = 32
 """Forecasts that choose the best epoch."""
 _REACH = 2.0
@@ -284,7 +286,7 @@ class Dynamics(Pipeline):
             return tables(recipe, variables=self._expected, whole=whole)
         step = recipe.simulation.step or system.step
         parts: dict[Part, tuple[int, float]] = {
-            "train": (recipe.simulation.count, recipe.simulation.duration),
+            "train": (recipe.simulation.count, recipe.simulation.duration or _STEPS * step),
             "validation": (_CHOSEN, self._reach(_REACH, step=step) + _PAST * step),
             "test": (recipe.verification.states, self._reach(None, step=step) + _PAST * step),
         }

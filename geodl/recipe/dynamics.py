@@ -20,8 +20,8 @@ class Simulation(Section):
 
     count: int = Field(default=1, ge=1)
     """Trajectories."""
-    duration: float = Field(default=20.0, gt=0, allow_inf_nan=False)
-    """Time units of each."""
+    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Time units of each; null: 2000 steps."""
     step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Time units between states; null: the system's usual step."""
     transient: float | None = Field(default=None, ge=0, allow_inf_nan=False)

@@ -15,20 +15,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from geodl.errors import OptionError
 from geodl.metrics.contingency import table_scores
 from geodl.report.comparison import caption
+from geodl.report.lines import INK, NETWORK, name_axes, styles
 
 __all__ = ("csi_figure", "reliability_figure", "spectrum_figure")
 
-_NETWORK: dict[str, Any] = {"color": "#0072b2", "marker": "o", "linewidth": 2.2, "markersize": 4.5, "zorder": 4}
-_OTHERS = (
-    {"color": "#d55e00", "marker": "s", "linestyle": "--"},
-    {"color": "#e69f00", "marker": "^", "linestyle": "-."},
-    {"color": "#009e73", "marker": "D", "linestyle": (0, (5, 1))},
-    {"color": "#cc79a7", "marker": "v", "linestyle": (0, (3, 1, 1, 1))},
-    {"color": "#56b4e9", "marker": "P", "linestyle": ":"},
-    {"color": "#666666", "marker": "X", "linestyle": (0, (1, 1))},
-)
-"""Colours of Okabe and Ito (2008), which the colour-blind tell apart; markers and dashes do it in grey print."""
-_INK = "#333333"
 _LOST = 25.0
 """Decibels by which power may differ from what was observed, in the drawing."""
 
@@ -75,16 +65,16 @@ def csi_figure(
     shape = (len(thresholds), len(minutes), 3)
     bands = np.full(shape, np.nan) if intervals is None else np.asarray(intervals["leads"], float)
     for number, (axes, threshold) in enumerate(zip(panels.flat, thresholds)):
-        for style, (owner, csi) in zip(_styles(len(owners)), scores.items()):
+        for style, (owner, csi) in zip(styles(len(owners)), scores.items()):
             axes.plot(minutes, csi[number], label=owner, **style)
         if intervals is not None:
             _, low, high = bands[number].T
             label = f"{100 * intervals['level']:g} % interval"
-            axes.fill_between(minutes, low, high, color=_NETWORK["color"], alpha=0.18, linewidth=0, label=label)
+            axes.fill_between(minutes, low, high, color=NETWORK, alpha=0.18, linewidth=0, label=label)
         share = frequency[number]
         known = f", in {_percent(share)} of the pixels" if math.isfinite(share) else ""
         axes.set_title(f"> {threshold:g} mm/h{known}", fontsize=9)
-        _name_axes(axes, "lead time (min)", "critical success index")
+        name_axes(axes, "lead time (min)", "critical success index")
         _lead_ticks(axes, minutes)
         axes.label_outer()
         if number + columns >= len(thresholds):
@@ -135,7 +125,7 @@ def spectrum_figure(
     observed = _decibels(np.asarray(details["spectra"]["observed"], float)[lead])
     power.plot(wavelength, observed, color="black", linewidth=2.6, label="observed", zorder=3)
     ratio.axhline(0, color="black", linewidth=2.6, zorder=3)
-    for style, (owner, found) in zip(_styles(len(owners)), owners.items()):
+    for style, (owner, found) in zip(styles(len(owners)), owners.items()):
         forecast = _decibels(np.asarray(found["spectra"]["forecast"], float)[lead])
         power.plot(wavelength, forecast, label=owner, **{**style, "marker": None})
         ratio.plot(wavelength, forecast - observed, **{**style, "marker": None})
@@ -146,8 +136,8 @@ def spectrum_figure(
             _wavelength_ticks(axes, float(known.min()), float(known.max()))
         power.set_xlim(known.max(), 0.98 * known.min())
     ratio.set_ylim(max(ratio.get_ylim()[0], -_LOST), min(max(ratio.get_ylim()[1], 3), _LOST))
-    _name_axes(power, f"wavelength ({unit})", "power (dB)")
-    _name_axes(ratio, f"wavelength ({unit})", "power, forecast / observed (dB)")
+    name_axes(power, f"wavelength ({unit})", "power (dB)")
+    name_axes(ratio, f"wavelength ({unit})", "power, forecast / observed (dB)")
     power.set_title(f"Power spectrum at +{details['lead_minutes'][lead]:g} min", fontsize=10)
     ratio.set_title("Below the black line: too smooth", fontsize=10)
     handles, labels = power.get_legend_handles_labels()
@@ -172,8 +162,8 @@ def reliability_figure(details: Mapping[str, Any], *, title: str = "") -> Figure
     panels = figure.subplots(2, len(found), squeeze=False, sharex=True, sharey="row", height_ratios=(3.2, 1))
     for (upper, lower), (threshold, bins) in zip(panels.T, found.items()):
         probability, frequency, count = (np.asarray(bins[key], float) for key in ("probability", "frequency", "count"))
-        upper.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle="--")
-        upper.plot(probability, frequency, **_NETWORK)
+        upper.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+        upper.plot(probability, frequency, **styles(1)[0])
         upper.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
         upper.set_title(f"≥ {float(threshold):g} mm/h", fontsize=9)
         edges = np.linspace(0, 1, len(count) + 1)
@@ -181,8 +171,8 @@ def reliability_figure(details: Mapping[str, Any], *, title: str = "") -> Figure
         lower.set(yscale="log", box_aspect=0.3, ylim=(0.5, None))
         lower.yaxis.set_major_locator(LogLocator(numticks=4))
         lower.yaxis.set_minor_locator(NullLocator())
-        _name_axes(upper, "", "observed frequency")
-        _name_axes(lower, "forecast probability", "pixels")
+        name_axes(upper, "", "observed frequency")
+        name_axes(lower, "forecast probability", "pixels")
         for axes in (upper, lower):
             axes.label_outer()
     caption(figure, "Dashed: perfectly reliable.")
@@ -193,12 +183,6 @@ def reliability_figure(details: Mapping[str, Any], *, title: str = "") -> Figure
 
 def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, compress=True))
-
-
-def _styles(count: int) -> list[dict[str, Any]]:
-    """The network's style and those of so many others."""
-    thin = {"linewidth": 1.4, "markersize": 3.5, "zorder": 3}
-    return [_NETWORK, *({**_OTHERS[k % len(_OTHERS)], **thin} for k in range(count - 1))]
 
 
 def _frequency(tables: np.ndarray) -> np.ndarray:
@@ -230,11 +214,3 @@ def _wavelength_ticks(axes: Axes, low: float, high: float) -> None:
     ticks = [2.0**exponent for exponent in exponents]
     axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _name_axes(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=8)
-    axes.set_ylabel(y, fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

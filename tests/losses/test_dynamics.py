@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from geodl.autodiff import enable_float64, value_and_gradient
+from geodl.autodiff import value_and_gradient
 from geodl.errors import OptionError
 from geodl.losses.dynamics import StateLikelihood, StateNorm
+
+pytestmark = pytest.mark.usefixtures("float64")
 
 STD = [8.0, 9.0, 0.5]
 EVERY = [StateNorm(std=STD), StateNorm(1, STD), StateNorm(1.5), StateLikelihood(STD)]
@@ -52,7 +54,6 @@ def test_the_norm_is_that_of_observed_variables(truth: np.ndarray, guess: np.nda
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_likelihood_is_that_of_observed_variables(truth: np.ndarray, guess: np.ndarray, dtype: str) -> None:
-    enable_float64()
     found = _numpy(StateLikelihood(STD).call(truth.astype(dtype), guess.astype(dtype)))
     assert found.dtype == dtype
     for place in np.ndindex(4, 5):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,41 +14,18 @@ from hypothesis import strategies as st
 from keras import ops
 from scipy.integrate import solve_ivp
 
-from geodl.autodiff import enable_float64, vjp
+from geodl.autodiff import vjp
 from geodl.errors import OptionError, StepUnderflow
 from geodl.models.adaptive import integrate_adaptive, integrate_with_statistics
 from geodl.models.tableaus import TABLEAUS
+from tests.compiled import compiled
+
+pytestmark = pytest.mark.usefixtures("float64")
 
 PEERS = {"dopri5": "RK45", "dop853": "DOP853"}
 STATES = np.array([[-8.0, 8.0, 27.0], [1.0, 1.0, 1.1], [5.0, -5.0, 20.0]])
 TIMES = np.linspace(0, 0.5, 21)
 LORENZ = np.array([10.0, 28.0, 8 / 3])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def float64() -> Iterator[None]:
-    """Lets JAX compute in float64 for these tests, and no longer."""
-    enable_float64()
-    yield
-    if keras.backend.backend() == "jax":
-        import jax
-
-        jax.config.update("jax_enable_x64", False)
-
-
-def compiled(function: Callable[..., Any], *, xla: bool = False) -> Callable[..., Any]:
-    """Eagerly TensorFlow would take a hundred times as long, and JAX would compile at each call."""
-    match keras.backend.backend():
-        case "tensorflow":
-            import tensorflow as tf
-
-            return tf.function(function, jit_compile=xla, autograph=False)
-        case "jax":
-            import jax
-
-            return jax.jit(function)
-        case _:
-            return function
 
 
 def tensors(*arrays: Any, dtype: str = "float64") -> list[Any]:

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from geodl.autodiff import enable_float64
 from geodl.errors import OptionError
 from geodl.models.fields import BilinearField, MLPField, ResidualField
 from geodl.models.weakform import library
+
+pytestmark = pytest.mark.usefixtures("float64")
 
 RNG = np.random.default_rng(0)
 EVERY = {
@@ -31,7 +32,6 @@ def _numpy(value: Any) -> np.ndarray:
 @every
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_fields_keep_shape_and_dtype_and_come_back_from_their_config(make: Any, dtype: str) -> None:
-    enable_float64()
     field = make(dtype=dtype)
     states = RNG.normal(size=(7, 3)).astype(dtype)
     derivative = _numpy(field(states))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,43 +11,15 @@ import pytest
 from keras import ops, tree
 from scipy.integrate import solve_ivp
 
-from geodl.autodiff import enable_float64, value_and_gradient
+from geodl.autodiff import value_and_gradient
 from geodl.models import fixedstep
 from geodl.models.fixedstep import integrate_fixed
 from geodl.models.tableaus import TABLEAUS
+from tests.compiled import compiled, numbers, tensor
+
+pytestmark = pytest.mark.usefixtures("float64")
 
 BACKEND = keras.backend.backend()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def float64() -> Iterator[None]:
-    """Lets JAX compute in float64 for these tests, and no longer."""
-    enable_float64()
-    yield
-    if BACKEND == "jax":
-        import jax
-
-        jax.config.update("jax_enable_x64", False)
-
-
-def compiled(function: Callable[..., Any], *, xla: bool = False) -> Callable[..., Any]:
-    if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, jit_compile=xla, autograph=False)
-    if BACKEND == "jax":
-        import jax
-
-        return jax.jit(function)
-    return function
-
-
-def tensor(value: Any, dtype: str = "float64") -> Any:
-    return ops.convert_to_tensor(np.asarray(value, dtype))
-
-
-def numbers(value: Any) -> np.ndarray:
-    return np.asarray(ops.convert_to_numpy(value))
 
 
 def _growth_and_oscillation(_: Any, x: Any) -> Any:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from geodl.autodiff import enable_float64, value_and_gradient
+from geodl.autodiff import value_and_gradient
 from geodl.errors import OptionError
 from geodl.losses.dynamics import StateLikelihood, StateNorm
 from geodl.models.errorgrowth import ErrorGrowth
 from geodl.models.fields import BilinearField, MLPField
 from geodl.models.neural_ode import MLPODE, BilinearODE, NeuralODE, ResidualODE
+
+pytestmark = pytest.mark.usefixtures("float64")
 
 LINEAR = np.array([[-10.0, 10, 0], [28, -1, 0], [0, 0, -8 / 3]])
 PRODUCTS = np.array([[0.0, 0, 0, 0, 0, 0], [0, 0, -1, 0, 0, 0], [0, 1, 0, 0, 0, 0]])
@@ -25,8 +27,7 @@ def _numpy(value: Any) -> np.ndarray:
 
 
 @pytest.fixture
-def float64() -> Any:
-    enable_float64()
+def double() -> Any:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     yield
@@ -40,7 +41,6 @@ def _batch(dtype: str, times: int = 5) -> dict[str, np.ndarray]:
 
 
 def test_a_flow_is_that_of_scipy() -> None:
-    enable_float64()
     field = BilinearField(3, dtype="float64")
     field.set_quadratic(np.zeros(3), LINEAR, PRODUCTS)
     flow = NeuralODE(field, "dop853", step=0.02, dtype="float64")
@@ -61,7 +61,6 @@ def test_a_function_is_a_field_too() -> None:
 
 
 def test_gradients_reach_weights_and_first_states() -> None:
-    enable_float64()
     field = MLPField(2, widths=(4,), dtype="float64")
     flow = NeuralODE(field, "rk4", substeps=2, dtype="float64")
     state, times = np.array([[0.5, -0.3]]), np.array([0.0, 0.3, 0.5])
@@ -98,7 +97,7 @@ def test_networks_train_and_are_loaded_again(build: Any, head: Any, tmp_path: Pa
     np.testing.assert_array_equal(_numpy(loaded(x)), _numpy(network(x)))
 
 
-@pytest.mark.usefixtures("float64")
+@pytest.mark.usefixtures("double")
 def test_networks_in_float64(tmp_path: Path) -> None:
     network = BilinearODE(3, mean=MEAN, std=STD, rate=RATE, solver="dop853", substeps=1)
     x = _batch("float64")
@@ -110,7 +109,7 @@ def test_networks_in_float64(tmp_path: Path) -> None:
     np.testing.assert_allclose(states[:, 0], x["state"], rtol=1e-14)
 
 
-@pytest.mark.usefixtures("float64")
+@pytest.mark.usefixtures("double")
 def test_the_energy_preserving_network_preserves_that_of_physical_variables() -> None:
     network = BilinearODE(3, energy_preserving=True, std=STD, rate=RATE)
     flow = network.get_layer("flow")
