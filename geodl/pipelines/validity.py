@@ -10,6 +10,8 @@ from geodl.pipelines.task import Table
 
 __all__ = ("validity_tables",)
 
+_TOLD = ("dtype", "truth", "ceilings (LT)", "Lyapunov time")
+"""What of the protocol a valid prediction time means nothing without."""
 _EXPONENTS = 6
 """Lyapunov exponents that are listed."""
 
@@ -30,8 +32,10 @@ def validity_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     longest = max(details["vpt"], default=0.0)
     held = f", {details['censored']} valid to the end ({longest:.3g})" if details["censored"] else ""
     valid = {"vpt": "median", "vpt_q25": "lower quartile", "vpt_q75": "upper quartile"}
+    told = [(name, str(evaluation.protocol[name])) for name in _TOLD if name in evaluation.protocol]
     tables = [
         _compared(f"Valid prediction time in {unit} ({details['forecasts']} forecasts{held})", methods, valid),
+        Table("Known by", ("what", "is"), tuple(told)),
     ]
     if "lyapunov" in details:
         tables.append(_exponents(details["lyapunov"]))

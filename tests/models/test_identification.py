@@ -6,6 +6,9 @@ from scipy.integrate import solve_ivp
 
 from geodl.errors import OptionError, TrajectoryUnusable
 from geodl.models.identification import QuadraticField, identify_quadratic
+from tests.model_case import once
+
+pytestmark = once
 
 # Columns: 1, x, y, z, xx, xy, xz, yy, yz, zz.
 LORENZ = np.array(

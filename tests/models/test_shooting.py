@@ -9,6 +9,9 @@ from geodl.models.sensitivity import Sensitivity
 from geodl.models.shooting import Segments, shoot, significant
 from geodl.models.tableaus import TABLEAUS
 from geodl.models.weakform import library
+from tests.model_case import once
+
+pytestmark = once
 
 # dx = y, dy = (1 - x y) y - x, scaled to be no limit to anything: a stable spiral with products.
 FIELD = np.array([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0], [0.2, -1.0, -0.1, 0.0, -0.3, 0.0]])

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from geodl.models.weakform import bump, difference_noise, integrals, lattices, library, rows_within
+from tests.model_case import once
+
+pytestmark = once
 
 
 def test_library_holds_every_product_once() -> None:

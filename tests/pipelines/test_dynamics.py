@@ -33,6 +33,7 @@ SMALL: dict[str, Any] = {
     "train.epochs": 1,
     "train.steps_per_epoch": 2,
     "train.batch_size": 8,
+    "train.jit": False,
     "train.optimizer": {"name": "sgd", "learning_rate": 1e-6, "weight_decay": 0, "options": {}},
 }
 TABLE: dict[str, Any] = {**SMALL, "system": None, "verification": {**SMALL["verification"], "duration": None}}
@@ -100,6 +101,12 @@ class TestWalk(PipelineCase):
         other = geodl.evaluate(run[0].path, {"seed": 5})
         assert other.metrics["rmse_8"] != run[0].metrics["rmse_8"]
 
+    def test_a_table_of_other_variables_does_not_fit_the_network(self, run: Any, tmp_path: Path) -> None:
+        table = tmp_path / "other.csv"
+        table.write_text("time,x,y,w\n0,1,2,3\n1,2,3,4\n2,3,4,6\n")
+        with pytest.raises((BandMismatch, TrajectoryUnusable), match="z"):
+            geodl.evaluate(run[0].path, {"data.trajectories": str(table)})
+
 
 def test_parts_are_of_different_states_and_the_contract_says_what_they_are() -> None:
     parts = pipeline(train__precision="float64").samples()
@@ -134,14 +141,6 @@ def test_a_table_is_split_in_time_and_scored_in_its_own_unit(tmp_path: Path) -> 
     other = geodl.evaluate(run.path, {"data.trajectories": write(tmp_path / "other.csv", seed=3, duration=6.0)})
     assert other.protocol["part"] == "all"
     assert other.metrics["vpt"] > 1
-
-
-def test_a_table_of_other_variables_does_not_fit_the_network(tmp_path: Path) -> None:
-    run = geodl.train("dynamics", SMALL, output=tmp_path / "run")
-    table = tmp_path / "other.csv"
-    table.write_text("time,x,y,w\n0,1,2,3\n1,2,3,4\n2,3,4,6\n")
-    with pytest.raises((BandMismatch, TrajectoryUnusable), match="z"):
-        geodl.evaluate(run.path, {"data.trajectories": str(table)})
 
 
 def test_noise_gaps_and_irregular_times_are_learnt_from() -> None:

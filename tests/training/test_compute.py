@@ -31,7 +31,7 @@ def test_the_policy_is_restored_after_a_mistake() -> None:
     assert keras.config.dtype_policy().name == "float32"
     with (
         pytest.raises(RecipeError, match=r"train\.precision: .* Did you mean 'mixed_bfloat16'\?"),
-        precision_scope("bfloat16"),
+        precision_scope("mixed_bfloat"),
     ):
         pass
 
