@@ -225,7 +225,9 @@ class Dynamics(Pipeline):
         said = {
             "valid prediction time": f"until the error is above {verification.threshold:g} × the spread "
             f"{self._spread:.4g} of the true states; median and quartiles over forecasts; not-a-number ends one",
-            "Lyapunov time": self._lyapunov_time or "not known: times are in time units",
+            "Lyapunov time": "not known: times are in time units"
+            if self._lyapunov_time is None
+            else f"{self._lyapunov_time:.4g} {self._unit or 'time units'}",
         }
         if self._system is not None:
             said["truth"] = f"{self._system.name}, SciPy DOP853, rtol = atol = {simulation.tolerance:g}, float64"
