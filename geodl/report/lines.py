@@ -63,10 +63,11 @@ def styles(count: int) -> list[dict[str, Any]]:
 
 
 def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Names both axes, with a light grid and without a frame."""
+    """Names both axes, and the panel where it has a title, with a light grid and without a frame."""
     axes.set_xlabel(x, fontsize=8, parse_math=False)
     axes.set_ylabel(y, fontsize=8, parse_math=False)
-    axes.set_title(title, fontsize=9, parse_math=False)
+    if title:
+        axes.set_title(title, fontsize=9, parse_math=False)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
