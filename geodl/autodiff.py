@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from geodl.errors import BackendUnavailable
+
 __all__ = ("concrete", "enable_float64", "jvp", "value_and_gradient", "vjp", "with_gradient")
 
 _Function = Callable[..., Any]
@@ -262,5 +264,6 @@ def _like(cotangent: Any, output: Any) -> Any:
     return tree.pack_sequence_as(output, tree.flatten(cotangent))
 
 
-def _unknown(backend: str) -> NotImplementedError:
-    return NotImplementedError(f"Derivatives are known on tensorflow, jax and torch. Received: {backend!r}.")
+def _unknown(backend: str) -> BackendUnavailable:
+    why = f"the backend {backend} has none"
+    return BackendUnavailable("Derivatives", why, advice="Set KERAS_BACKEND to tensorflow, jax or torch.")
