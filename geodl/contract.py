@@ -73,7 +73,11 @@ class Dim:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """What a network eats: one array `(batch, *dims)` in physical units, nodata marked as not-a-number."""
+    """What a network eats: one array `(batch, *dims)` in physical units, nodata marked as not-a-number.
+
+    Where the output is of kind `trajectory` it eats two: `state`, (batch, state), without nodata, and `times`, (batch,
+    time), in the unit of `time` and increasing; the state holds at the first of them.
+    """
 
     dims: tuple[Dim, ...]
     bands: tuple[Band, ...]
@@ -109,7 +113,8 @@ class ModelOutput:
     classes: tuple[ClassInfo, ...] = ()
     """For kinds `classes` and `series_label`: the last output axis holds one logit per class, in this order."""
     bands: tuple[Band, ...] = ()
-    """For kinds `bands`, `sequence` and `trajectory`: what the last output axis holds."""
+    """For kinds `bands`, `sequence` and `trajectory`: what the last output axis holds. Of a trajectory these are the states;
+    then, where the network tells it, the Cholesky factor of their errors' covariance: its lower triangle, row by row."""
     scale: int = 1
     """Output pixels per input pixel along y and x: 1, or the factor of super-resolution."""
     nodata: float | None = None

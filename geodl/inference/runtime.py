@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 
 from geodl import autodiff
 from geodl.inference.converted import Call
+from geodl.models.neural_ode import integrates
 
 __all__ = ("Call", "Gradient", "activation_bytes", "compile_function", "compile_gradient", "compile_network")
 
@@ -122,19 +123,6 @@ def _size(tensor: Any) -> int:
     return int(np.prod(sizes)) * np.dtype(tensor.dtype if tensor.dtype != "bfloat16" else "float16").itemsize
 
 
-def _integrates(network: keras.Model) -> bool:
-    """Whether a network holds a loop over time."""
-    from geodl.models.neural_ode import NeuralODE
-
-    return any(isinstance(layer, NeuralODE) for layer in _layers(network))
-
-
-def _layers(network: Any) -> Iterator[Any]:
-    for layer in getattr(network, "layers", ()):
-        yield layer
-        yield from _layers(layer)
-
-
 def _run_tensorflow(network: keras.Model) -> Call:
     import tensorflow as tf
 
@@ -145,8 +133,8 @@ def _run_tensorflow(network: keras.Model) -> Call:
         return np.asarray(graph(keras.tree.map_structure(tf.constant, inputs)))
 
     graph: Any
-    if len(network.inputs) > 1 or _integrates(network):
-        graph = _PerShape(lambda: tf.function(forward, jit_compile=_integrates(network), autograph=False))
+    if len(network.inputs) > 1 or integrates(network):
+        graph = _PerShape(lambda: tf.function(forward, jit_compile=integrates(network), autograph=False))
         return run
     given = network.inputs[0]
     free = tf.TensorSpec([None, *given.shape[1:]], given.dtype)

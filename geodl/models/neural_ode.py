@@ -17,7 +17,7 @@ from geodl.models.options import check_counts, statistics
 from geodl.models.scaling import Denormalisation, Normalisation
 from geodl.models.solvers import GRADIENTS, Gradient, find_tableau, integrate, is_adaptive
 
-__all__ = ("BilinearODE", "Head", "MLPODE", "NeuralODE", "ResidualODE")
+__all__ = ("BilinearODE", "Head", "MLPODE", "NeuralODE", "ResidualODE", "integrates")
 
 _register = keras.saving.register_keras_serializable(package="geodl")
 _Shape = tuple[int | None, ...]
@@ -154,6 +154,12 @@ class NeuralODE(layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> NeuralODE:
         """Makes the layer of `get_config`'s result."""
         return cls(**{**config, "field": keras.saving.deserialize_keras_object(config["field"])})
+
+
+def integrates(network: Any) -> bool:
+    """Says whether a network, or a model inside it, holds a `NeuralODE`: a long loop of small operations, which XLA fuses."""
+    layers = getattr(network, "layers", ())
+    return any(isinstance(layer, NeuralODE) or integrates(layer) for layer in layers)
 
 
 def MLPODE(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -47,8 +48,6 @@ _PAST = 16
 _UNKNOWN_REACH = 200
 """Steps of forecasts of systems whose Lyapunov time nobody states."""
 
-_ERROR = "error_"
-"""What the names of channels begin with that tell the covariance of errors."""
 _REFINED = 100
 """Most coefficients that are refined unasked: it takes seconds."""
 
@@ -101,7 +100,7 @@ class Dynamics(Pipeline):
             (Dim("time", step=self._step, unit=self._unit), Dim("state", size=size)), bands, dtype=self._dtype
         )
         factors = tuple(
-            Band(f"{_ERROR}{bands[row].name}_{bands[column].name}", dtype=self._dtype)
+            Band(f"error_{bands[row].name}_{bands[column].name}", dtype=self._dtype)
             for row in range(size)
             for column in range(row + 1)
         )
@@ -169,7 +168,9 @@ class Dynamics(Pipeline):
 
     def metrics(self, output: ModelOutput) -> StreamingMetrics:
         """Errors after some steps and after a Lyapunov time, and valid prediction times."""
-        size = sum(not band.name.startswith(_ERROR) for band in output.bands)
+        channels = len(output.bands)
+        # With S (S + 1) / 2 channels for the covariance there are S (S + 3) / 2 in all.
+        size = (math.isqrt(9 + 8 * channels) - 3) // 2 if self._is_probabilistic else channels
         return TrajectoryMetrics(
             spread=self._spread,
             step=self._step,

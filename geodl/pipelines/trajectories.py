@@ -66,7 +66,11 @@ def tables(
     rule = {key: getattr(data.split if isinstance(data.split, Split) else Split(), key) for key in _RULES}
     if rule["fold"] is None:
         rule["folds"] = None
-    return split_trajectories(found, seed=recipe.seed, **rule)
+    split = dict(split_trajectories(found, seed=recipe.seed, **rule))
+    if rule["fold"] is not None and "validation" in split:
+        # A fold is reported only: no epoch is chosen on it.
+        split["test"] = split.pop("validation")
+    return split
 
 
 def trajectory_tables(split: Mapping[Part, Sequence[Trajectory]]) -> tuple[Table, Table]:

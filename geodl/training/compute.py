@@ -10,7 +10,7 @@ import keras
 
 from geodl.autodiff import enable_float64
 from geodl.errors import RecipeError
-from geodl.models.neural_ode import NeuralODE
+from geodl.models.neural_ode import integrates
 from geodl.training.distribution import accelerators, replicas
 
 __all__ = ("PRECISIONS", "precision_scope", "use_jit")
@@ -66,7 +66,7 @@ def use_jit(model: keras.Model, asked: bool | Literal["auto"] = "auto") -> bool:
 
     On the same cores idle, seconds of a further step of UNet(width=16), 8 × 256²: 0.97 without XLA, 1.24 with it.
 
-    Neural ODEs are the exception: they make one loop of small operations, which XLA fuses.
+    Neural ODEs are the exception: 21 ms a step without XLA, 17 with it (`benchmarks/neural_ode.py`).
 
     So on processors TensorFlow's own kernels win, everywhere, before XLA's compilation is counted, which every new
     shape pays again; with loops XLA is no choice at all. On accelerators, not measured here, Keras's own default is
@@ -82,9 +82,9 @@ def use_jit(model: keras.Model, asked: bool | Literal["auto"] = "auto") -> bool:
         case "jax":
             return True
         case "tensorflow":
-            layers = list(model._flatten_layers())
-            if any(isinstance(layer, NeuralODE) for layer in layers):
+            if integrates(model):
                 return replicas() == 1
+            layers = list(model._flatten_layers())
             return (
                 bool(accelerators())
                 and replicas() == 1

@@ -143,6 +143,25 @@ def test_a_table_is_split_in_time_and_scored_in_its_own_unit(tmp_path: Path) -> 
     assert other.metrics["vpt"] > 1
 
 
+def test_no_epoch_is_chosen_on_a_fold(tmp_path: Path) -> None:
+    settings = {**TABLE, "data.trajectories": write(tmp_path / "l63.csv")}
+    parts = open_pipeline("dynamics", settings, fold=1).samples()
+    assert parts.validation is None
+    assert parts.test is not None
+
+
+def test_channels_of_the_covariance_are_told_from_states() -> None:
+    found = pipeline(network={"name": "bilinear", "head": "gaussian"})
+    parts = found.samples()
+    assert len(parts.output.bands) == 9
+    metrics = found.metrics(parts.output)
+    x, y, weight = parts.test.read(0, np.random.default_rng(0))  # type: ignore[union-attr]
+    factor = np.broadcast_to(np.array([2.0, 0, 2, 0, 0, 2]), (*y.shape[:1], 6))
+    metrics.update(y[None], np.concatenate([y, factor], axis=-1)[None], weight[None], x={"times": x["times"][None]})
+    assert metrics.result()["coverage_90"] == 1
+    assert metrics.result()["log_likelihood"] == pytest.approx(-3 * np.log(2 * np.sqrt(2 * np.pi)), rel=1e-5)
+
+
 def test_noise_gaps_and_irregular_times_are_learnt_from() -> None:
     parts = pipeline(simulation={"duration": 8.0, "noise": 0.01, "missing": 0.02, "irregular": 0.3}).samples()
     _, y, weight = parts.train.read(0, np.random.default_rng(0))
