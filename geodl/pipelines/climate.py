@@ -22,8 +22,8 @@ from geodl.physics.systems import System
 
 __all__ = ("Climate", "climate")
 
-_RUN = 20.0
-"""Time units of each of the runs of the truth that a free run is compared with."""
+_RUN = 4000
+"""Steps of each of the runs of the truth that a free run is compared with: enough for an attractor and a spectrum."""
 _TOLERANCE = 1e-8
 """Of these runs: their statistics are compared, not their states."""
 _LEAST = 1000
@@ -122,7 +122,7 @@ def _true_runs(
     """Returns runs of the truth, each (time, state), that together are as long as a free run; of tables, what there is."""
     if system is None:
         return [one.states for one in samples.trajectories if one.regular and np.isfinite(one.states).all()]
-    count = math.ceil(duration / _RUN)
+    count = math.ceil(duration / (_RUN * step))
     simulated = simulate_trajectories(
         system,
         count,
