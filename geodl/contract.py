@@ -16,8 +16,9 @@ from geodl.errors import ContractError
 
 __all__ = ("FORMAT_VERSION", "Band", "ClassInfo", "Contract", "Dim", "ModelInput", "ModelOutput", "OutputKind")
 
-FORMAT_VERSION = 3
-"""2: `ModelInput.resample`. 3: `ModelInput.advected`, `ModelOutput.leads`."""
+FORMAT_VERSION = 4
+"""2: `ModelInput.resample`. 3: `ModelInput.advected`, `ModelOutput.leads`. 4: `ModelInput.days`, `.cloud_band`,
+`.cloud_values`."""
 
 OutputKind = Literal["classes", "bands", "sequence", "series_label", "trajectory"]
 
@@ -77,6 +78,9 @@ class ModelInput:
 
     Where the output is of kind `trajectory` it eats two: `state`, (batch, state), without nodata, and `times`, (batch,
     time), in the unit of `time` and increasing; the state holds at the first of them.
+
+    Where the output is of kind `series_label` it eats two: `values`, (batch, time, band), not-a-number where not observed,
+    and `days`, (batch, time), finite and increasing; see `days`.
     """
 
     dims: tuple[Dim, ...]
@@ -94,6 +98,15 @@ class ModelInput:
     advected: int = 0
     """Frames that follow the observed ones along `time`, whose size counts these alone: the last one, carried on by the
     motion that was seen to each of as many lead times. Who feeds the network makes them."""
+    days: tuple[float, ...] = ()
+    """Of series: the days on which all training series were observed, counted from the 1st of January (day 1) of the year
+    in which each begins; positions 0, 1, … where the unit of `time` is empty. None: they were observed on various days.
+    A source that has them all gives these alone, whatever others it has."""
+    cloud_band: str = ""
+    """Of series: an observation is none where this band of the source, which need not be among `bands`, has one of
+    `cloud_values`. Empty: there is no such band."""
+    cloud_values: tuple[float, ...] = ()
+    """See `cloud_band`."""
 
     def dim(self, name: str) -> Dim:
         """Returns the axis called `name`. Raises `ContractError` if there is none."""

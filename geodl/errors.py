@@ -16,6 +16,7 @@ __all__ = (
     "BundleError",
     "CheckpointMismatch",
     "ContractError",
+    "DatesMismatch",
     "EmptyDataset",
     "FramesMissing",
     "GeodlError",
@@ -30,6 +31,7 @@ __all__ = (
     "RecipeError",
     "RecipeErrors",
     "ResolutionMismatch",
+    "SeriesUnusable",
     "SourceUnreadable",
     "SplitError",
     "SplitLeakage",
@@ -221,6 +223,20 @@ class StepUnderflow(GeodlError):
             "tolerances that its precision can hold. Raise rtol and atol, allow more steps (max_steps), compute in "
             "float64, or look whether the field diverges."
         )
+
+
+class SeriesUnusable(GeodlError):
+    """Time series that nothing can be learnt from or told of: no dates, repeated ones, no observation, no labels."""
+
+    def __init__(self, where: object, problem: str, *, advice: str) -> None:
+        super().__init__(f"{where} cannot be used as time series: {problem}. {advice}")
+
+
+class DatesMismatch(GeodlError):
+    """Series were observed on other dates than a network of fixed length was trained on, or lack most of them."""
+
+    def __init__(self, where: object, *, expected: str, received: str, advice: str) -> None:
+        super().__init__(f"{where}: the dates do not fit. Expected {expected}. Received: {received}. {advice}")
 
 
 class LabelsOutOfRange(GeodlError):

@@ -91,8 +91,8 @@ def split_scenes(
     known: list[Features | None] = [None] * len(scenes) if features is None else list(features)
     if by == "auto":
         by = "group" if pattern else _choose(scenes, known, rule)
-    if by == "time":
-        raise SplitError("by time is for sequences.", advice="Split scenes by blocks, file, group or feature.")
+    if by not in ("auto", "none", "file", "group", "feature", "blocks"):
+        raise SplitError(f"scenes are not split by {by}.", advice="Expected blocks, file, group, feature or none.")
     if by == "none" or not rule.holds_out:
         return [SceneSplit.whole(grid, "train") for _, grid in scenes]
     if by == "file":

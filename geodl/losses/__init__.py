@@ -1,7 +1,7 @@
 """Losses: mask-aware, one value per pixel, never normalised over a batch.
 
 `call` of every loss gives `(batch, height, width)`, of sequences `(batch, lead, height, width)`, of
-trajectories `(batch, time)`; 0 at ignored pixels.
+trajectories `(batch, time)`, of series `(batch,)`; 0 at ignored pixels.
 With weights `valid × valid.size / valid.sum()` Keras' reduction is the mean over valid pixels.
 
 Example:
@@ -19,6 +19,7 @@ import keras
 from geodl.errors import RecipeError
 from geodl.losses.classification import CrossEntropy, Dice, Focal, Lovasz, Tversky
 from geodl.losses.dynamics import StateLikelihood, StateNorm
+from geodl.losses.members import PerMember
 from geodl.losses.nowcast import Balanced, RainL1, RainL2, RainLikelihood, SoftCSI
 from geodl.losses.restoration import L1, L2, Charbonnier, GammaLikelihood
 from geodl.losses.similarity import SSIMLoss
@@ -39,9 +40,11 @@ __all__ = (
     "Focal",
     "GammaLikelihood",
     "Lovasz",
+    "PerMember",
     "RainL1",
     "RainL2",
     "RainLikelihood",
+    "SERIES",
     "SSIMLoss",
     "SoftCSI",
     "StateLikelihood",
@@ -59,6 +62,9 @@ CLASSIFICATION: dict[str, type[keras.losses.Loss]] = {
     "tversky": Tversky,
 }
 """Losses of class indices and logits, by the names that recipes use."""
+
+SERIES: dict[str, type[keras.losses.Loss]] = {"cross_entropy": CrossEntropy, "focal": Focal}
+"""Losses of one class per series, by the names that recipes use."""
 
 RESTORATION: dict[str, type[keras.losses.Loss]] = {
     "l1": L1,

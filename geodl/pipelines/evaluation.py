@@ -22,7 +22,9 @@ from geodl.pipelines.task import Pipeline, Table, open_pipeline
 
 __all__ = ("Call", "Evaluation", "evaluate", "evaluate_baselines", "evaluate_samples")
 
-_SOURCES = ("data.images", "data.labels", "data.targets", "data.sequences", "data.trajectories", "data.dataset")
+_SOURCES = tuple(
+    f"data.{key}" for key in ("images", "labels", "targets", "sequences", "series", "trajectories", "dataset")
+)
 """Keys that say what data is scored; others of `data` say how it is read."""
 
 
@@ -101,7 +103,7 @@ def evaluate(
     Args:
         run: folder of the bundle.
         overrides: dotted keys to values, over the bundle's recipe. Data given here (`data.images`, `data.labels`,
-            `data.targets`, `data.sequences`, `data.trajectories` or `data.dataset`) is used whole, unless `data.split`
+            `data.targets`, `data.sequences`, `data.series`, `data.trajectories` or `data.dataset`) is used whole, unless `data.split`
             names a part; without any, the held-out part of the run's own data is scored.
         baselines: also fit the pipeline's baselines on the run's training samples, and score them beside the network.
             Those that learn nothing (of nowcasting) are always there.
@@ -122,7 +124,7 @@ def evaluate(
     named: Part | Literal["all"] | None = None
     if changes.get("data.split") in typing.get_args(Part):
         named = changes.pop("data.split")
-    other_data = any(key.startswith(_SOURCES) for key in changes)
+    other_data = any(key == source or key.startswith(f"{source}.") for key in changes for source in _SOURCES)
     split = next((key for key in changes if key.startswith("data.split")), None)
     if split is not None and not other_data:
         received = changes[split]

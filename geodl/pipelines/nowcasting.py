@@ -284,12 +284,8 @@ class Nowcasting(Pipeline):
         """Splits by the recipe. A fold is reported only, so it becomes the test part: no epoch is chosen on it."""
         data = self.recipe.data
         asked = data.split if isinstance(data.split, Split) else Split()
-        known = {"by", "validation", "test", "folds", "fold", "pattern", "divide"}
-        rule = {key: value for key, value in asked.model_dump().items() if key in known}
-        if rule["fold"] is None:
-            rule["folds"] = None
-        splits = split_sequences(spans, seed=self.recipe.seed, **rule)
-        return splits if rule["fold"] is None else [_as_test(split) for split in splits]
+        splits = split_sequences(spans, seed=self.recipe.seed, **asked.rule())
+        return splits if asked.fold is None else [_as_test(split) for split in splits]
 
     def _clips(self, found: Found, part: Part, *, scored: bool = False) -> list[Any]:
         clip, verification = self.recipe.clip, self.recipe.verification

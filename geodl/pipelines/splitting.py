@@ -39,8 +39,6 @@ def split_by_recipe(
     """
     chosen = recipe.data.split
     split = chosen if isinstance(chosen, Split) else Split()
-    if split.fold is None:
-        split = split.model_copy(update={"folds": None})
     splits = split_scenes(
         [(source.name, source.grid) for source in sources],
         patch=patch,
@@ -48,7 +46,9 @@ def split_by_recipe(
         features=[found.features if isinstance(found, VectorLabels) else None for found in labels],
         class_area=lambda k, window: class_counts(labels[k], window),
         class_names=[info.name for info in labels[0].classes],
-        **split.model_dump(),
+        block=split.block,
+        buffer=split.buffer,
+        **split.rule(),
     )
     return splits if split.fold is None else [_as_test(scene) for scene in splits]
 

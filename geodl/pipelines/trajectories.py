@@ -17,7 +17,6 @@ __all__ = ("simulated", "tables", "trajectory_tables")
 
 _LISTED = 12
 """Variables that are listed."""
-_RULES = ("by", "validation", "test", "folds", "fold", "pattern", "divide")
 
 
 def simulated(recipe: DynamicsRecipe, system: System, part: Part, count: int, duration: float) -> list[Trajectory]:
@@ -63,11 +62,9 @@ def tables(
     found = open_trajectories(data.trajectories, variables=variables or named, time=data.time)
     if whole:
         return {"test": found}
-    rule = {key: getattr(data.split if isinstance(data.split, Split) else Split(), key) for key in _RULES}
-    if rule["fold"] is None:
-        rule["folds"] = None
-    split = dict(split_trajectories(found, seed=recipe.seed, **rule))
-    if rule["fold"] is not None and "validation" in split:
+    asked = data.split if isinstance(data.split, Split) else Split()
+    split = dict(split_trajectories(found, seed=recipe.seed, **asked.rule()))
+    if asked.fold is not None and "validation" in split:
         # A fold is reported only: no epoch is chosen on it.
         split["test"] = split.pop("validation")
     return split

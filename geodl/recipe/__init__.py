@@ -1,6 +1,7 @@
 """Recipes: everything that a training run is made by, read from YAML, checked, overridden and written back."""
 
-from geodl.recipe.data import Augment, ClassEntry, Data, Split
+from geodl.recipe.crops import CropsRecipe, Pretraining, SeriesVariation, VerifiedSeries
+from geodl.recipe.data import Augment, ClassEntry, Clouds, Data, Dates, Split
 from geodl.recipe.dynamics import DynamicsRecipe, Horizon, Simulation, Start, VerifiedStates
 from geodl.recipe.load import load_recipe
 from geodl.recipe.model import Network, Recipe
@@ -13,8 +14,11 @@ __all__ = (
     "Augment",
     "Checkpoint",
     "ClassEntry",
+    "Clouds",
+    "CropsRecipe",
     "Clip",
     "Data",
+    "Dates",
     "DenoisingRecipe",
     "Distribution",
     "DynamicsRecipe",
@@ -23,16 +27,19 @@ __all__ = (
     "Noise",
     "NowcastingRecipe",
     "Optimizer",
+    "Pretraining",
     "Recipe",
     "Schedule",
     "Scoring",
     "Section",
+    "SeriesVariation",
     "Simulation",
     "Split",
     "Start",
     "SuperresolutionRecipe",
     "Train",
     "Verification",
+    "VerifiedSeries",
     "VerifiedStates",
     "as_range",
     "load_recipe",

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from geodl.data.resample import Method
 from geodl.recipe.sections import Section, paths
 
-__all__ = ("Augment", "ClassEntry", "Data", "Split", "Where")
+__all__ = ("Augment", "ClassEntry", "Clouds", "Data", "Dates", "Split", "Where")
 
 Where = str | list[str | dict[str, Any]] | dict[str, Any] | None
 """A file, a folder, a glob, a list of these, a mapping of band names to the files of one scene, or a STAC search: a
@@ -31,10 +31,14 @@ class ClassEntry(Section):
 class Split(Section):
     """How data is cut into training, validation and test parts."""
 
-    by: Literal["auto", "blocks", "file", "group", "feature", "time", "none"] = "auto"
+    by: Literal[
+        "auto", "blocks", "file", "group", "feature", "time", "none", "official", "column", "year", "random"
+    ] = "auto"
     """Blocks of pixels, whole files, groups of files by `pattern`, single polygons (`feature`), or, of sequences, one part
     after the other in `time`; auto: by group where there is a `pattern`, by file from five scenes on, by polygon where
-    these are few, else blocks; sequences by group, by file from five on, else in time."""
+    these are few, else blocks; sequences by group, by file from five on, else in time. Of series: the `official` split of
+    a file, the values of a `column` (parcel, region), the `year`, `blocks` of some `degrees`, or single series at
+    `random`; auto: the first of official, a column of parcels, blocks and random that there is."""
     validation: float = Field(default=0.2, ge=0, lt=1)
     """Fraction held out to choose the best epoch."""
     test: float = Field(default=0.0, ge=0, lt=1)
@@ -51,6 +55,10 @@ class Split(Section):
     """Regular expression on the scene's name; its groups, joined, are what is kept together."""
     divide: int | None = Field(default=None, ge=1)
     """Numbers captured by `pattern` are floor-divided by this: tiles of one parent stay together."""
+    column: str | None = None
+    """Column of a table whose values are kept together, with `by: column`."""
+    degrees: float = Field(default=0.5, gt=0, le=90)
+    """Side of the blocks that series are split by, in degrees of longitude and latitude."""
 
     @field_validator("pattern")
     @classmethod
@@ -71,7 +79,37 @@ class Split(Section):
             raise ValueError(f"expected validation + test below 1. Received: {self.validation} + {self.test}.")
         if self.by == "group" and self.pattern is None:
             raise ValueError("`by: group` needs `pattern`, a regular expression whose group is what is kept together.")
+        if self.by == "column" and self.column is None:
+            raise ValueError("`by: column` needs `column`, the name of a column whose values are kept together.")
         return self
+
+
+    def rule(self) -> dict[str, Any]:
+        """Returns how parts are dealt, whatever is split: the arguments that all splitters take.
+
+        Without a `fold` there are no folds; `validation` and `test` hold.
+        """
+        folds = None if self.fold is None else self.folds
+        known = ("by", "validation", "test", "fold", "pattern", "divide")
+        return {"folds": folds, **{name: getattr(self, name) for name in known}}
+
+
+class Clouds(Section):
+    """Which observations of series were of clouds."""
+
+    band: str
+    """Band, or column, that tells."""
+    values: list[float] = Field(min_length=1)
+    """Its values where nothing of the ground was seen, such as [3, 8, 9, 10] of Sentinel-2's SCL."""
+
+
+class Dates(Section):
+    """Dates of tables that state none, at regular steps."""
+
+    start: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """The first, as 2006-02-01."""
+    step: float = Field(gt=0, allow_inf_nan=False)
+    """Days between two."""
 
 
 class Augment(Section):
@@ -112,7 +150,7 @@ class Data(Section):
         "Scenes to be given back, on the grids of the images: second looks, or the same without noise."
     )
     sequences: Where = paths("Radar sequences: a folder of frames, a folder of such folders, a file, a glob or a list.")
-    series: Where = paths("Tables of time series.")
+    series: Where = paths("Time series: a table, several, or a cube of dates with labels; or {sensor: any of these}.")
     trajectories: Where = paths("Tables of states over time.")
     dataset: str | None = None
     """Name of a data set card, instead of files."""
@@ -136,10 +174,21 @@ class Data(Section):
     """a and b of Z = a R^b, for reflectivities whose files state none; null: 200 and 1.6."""
     time: str | None = None
     """Column of tables that holds the times; null: the one that is called time, t or date."""
+    dates: Dates | list[str] | None = None
+    """Of series whose table states none: all dates, or the first and the step. Of others: the dates that are learnt from,
+    as 2018-08-29; null: all."""
+    series_column: str | None = None
+    """Column of tables of series that names each; null: the one that is called series, id or the like."""
+    columns: list[str] = Field(default_factory=list)
+    """Columns of tables of series that are no values of bands, where that cannot be told, such as [column_2]."""
+    clouds: Clouds | None = None
+    """Observations of series that are none; null: only nodata is."""
+    members: Literal["mean", "pixels"] = "mean"
+    """What is learnt from polygons on a cube of dates: the mean of their pixels, or each of these."""
     classes: Literal["auto"] | list[str] | dict[int, str] | list[ClassEntry] = "auto"
     """Names (of values 0, 1, 2, …), {value: name}, or entries of value, name and colour; auto: the values found."""
     label_column: str | None = None
-    """Column of label polygons that holds the class; null: the only one that can."""
+    """Column of label polygons, or of tables of series, that holds the class; null: the only one that can."""
     ignore_label: int | None = None
     """Value in label rasters that means unlabelled, besides their nodata value."""
     match: str = "auto"

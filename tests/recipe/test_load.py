@@ -54,7 +54,7 @@ def _sentence(source: Any, overrides: dict[str, Any] | None = None, **options: A
         (
             "data: {split: tests}",
             "data.split: expected 'auto', 'train', 'validation', 'test' or a mapping of by, validation, test, folds, "
-            "fold, block, buffer, pattern, divide. Received: 'tests'. Did you mean 'test'?",
+            "fold, block, buffer, pattern, divide, column, degrees. Received: 'tests'. Did you mean 'test'?",
         ),
         (
             "data: {split: {folds: 5, fold: 5}}",
