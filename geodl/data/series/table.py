@@ -145,9 +145,13 @@ class SeriesTable:
         return replace(self, values=self.values[..., places], bands=tuple(self.bands[k] for k in places))
 
     def lonlat(self) -> np.ndarray | None:
-        """Returns where the series are: centroids, longitude and latitude in degrees, (series, 2); None if not stated."""
+        """Returns where the series are: centroids, longitude and latitude in degrees, (series, 2); None if not stated.
+
+        Of a series without a place it is not-a-number.
+        """
         if self.geometry is None or self.crs is None:
             return None
-        centres = shapely.get_coordinates(shapely.centroid(self.geometry))
+        centres = shapely.centroid(self.geometry)
         transformer = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
-        return np.column_stack(transformer.transform(*centres.T))
+        moved = np.column_stack(transformer.transform(shapely.get_x(centres), shapely.get_y(centres)))
+        return np.where(np.isfinite(moved), moved, np.nan)
