@@ -10,11 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geodl.models.committee import Committee
     from geodl.models.convlstm import ConvLSTM2D, EncoderForecaster
     from geodl.models.fields import BilinearField, MLPField, ResidualField
+    from geodl.models.inception import InceptionTime
+    from geodl.models.ltae import LTAE
     from geodl.models.neural_ode import MLPODE, BilinearODE, NeuralODE, ResidualODE
     from geodl.models.rainnet import RainNet
     from geodl.models.receptive import receptive_margin, total_stride
+    from geodl.models.recurrent import SeriesGRU, SeriesLSTM
     from geodl.models.residual import DnCNN, FFDNet, ResidualUNet
     from geodl.models.resizing import (
         BicubicUpsampling,
@@ -29,14 +33,20 @@ if TYPE_CHECKING:
     from geodl.models.scaling import Denormalisation, ExpIntensity, LogIntensity, Normalisation, SelectBands
     from geodl.models.solvers import integrate
     from geodl.models.superres import EDSR, RCAN, SRCNN, VDSR, GuidedSR
+    from geodl.models.tempcnn import TempCNN
+    from geodl.models.transformer import SeriesTransformer
     from geodl.models.unet import UNet
 
 _MODULES = {
+    "committee": ("Committee",),
     "convlstm": ("ConvLSTM2D", "EncoderForecaster"),
     "fields": ("BilinearField", "MLPField", "ResidualField"),
+    "inception": ("InceptionTime",),
+    "ltae": ("LTAE",),
     "neural_ode": ("MLPODE", "BilinearODE", "NeuralODE", "ResidualODE"),
     "rainnet": ("RainNet",),
     "receptive": ("receptive_margin", "total_stride"),
+    "recurrent": ("SeriesGRU", "SeriesLSTM"),
     "residual": ("DnCNN", "FFDNet", "ResidualUNet"),
     "resizing": (
         *("BicubicUpsampling", "BilinearUpsampling", "CropLike", "FillGaps", "LocalDeviation"),
@@ -45,12 +55,15 @@ _MODULES = {
     "scaling": ("Denormalisation", "ExpIntensity", "LogIntensity", "Normalisation", "SelectBands"),
     "solvers": ("integrate",),
     "superres": ("EDSR", "RCAN", "SRCNN", "VDSR", "GuidedSR"),
+    "tempcnn": ("TempCNN",),
+    "transformer": ("SeriesTransformer",),
     "unet": ("UNet",),
 }
 """Where the public names are defined."""
 
 __all__ = (
     "EDSR",
+    "LTAE",
     "MLPODE",
     "RCAN",
     "SRCNN",
@@ -59,6 +72,7 @@ __all__ = (
     "BilinearField",
     "BilinearODE",
     "BilinearUpsampling",
+    "Committee",
     "ConvLSTM2D",
     "CropLike",
     "Denormalisation",
@@ -68,6 +82,7 @@ __all__ = (
     "FFDNet",
     "FillGaps",
     "GuidedSR",
+    "InceptionTime",
     "LocalDeviation",
     "LogIntensity",
     "MLPField",
@@ -81,6 +96,10 @@ __all__ = (
     "ResidualODE",
     "ResidualUNet",
     "SelectBands",
+    "SeriesGRU",
+    "SeriesLSTM",
+    "SeriesTransformer",
+    "TempCNN",
     "UNet",
     "integrate",
     "receptive_margin",

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from geodl.models import cascade, convlstm, errorgrowth, fields, neural_ode, rain, resizing, scaling, steps, tangent
+from geodl.models import (
+    attention,
+    cascade,
+    committee,
+    convlstm,
+    dates,
+    errorgrowth,
+    fields,
+    neural_ode,
+    partialconv,
+    rain,
+    recurrent,
+    resizing,
+    scaling,
+    steps,
+    tangent,
+)
 
 __all__ = (
+    "attention",
     "cascade",
+    "committee",
     "convlstm",
+    "dates",
     "errorgrowth",
     "fields",
     "neural_ode",
+    "partialconv",
     "rain",
+    "recurrent",
     "resizing",
     "scaling",
     "steps",

@@ -81,7 +81,9 @@ def test_the_score_itself_can_be_learnt() -> None:
     truth = 0.7 * np.roll(clip[:, :2], 2, axis=3)
     keras.utils.set_random_seed(0)
     network = EncoderForecaster(3, 2, advected=True, widths=(8,), transform="db", mean=-8.0, std=9.0, scales=4)
-    network.compile(keras.optimizers.Adam(5e-3), loss=losses.build("soft_csi"), jit_compile=False)
+    network.compile(
+        keras.optimizers.Adam(5e-3), loss=losses.build("soft_csi"), jit_compile=keras.backend.backend() == "jax"
+    )
     weight = np.ones(truth.shape[:4], np.float32)
     found = [float(network.train_on_batch(clip, truth, weight)) for _ in range(40)]
     assert min(found) == pytest.approx(found[-1], rel=0.02)
