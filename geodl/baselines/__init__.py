@@ -12,8 +12,10 @@ from geodl.baselines.forest import PixelForest
 from geodl.baselines.lee import Lee, RefinedLee
 from geodl.baselines.lstm import OneStepLSTM
 from geodl.baselines.majority import MajorityClass
+from geodl.baselines.minirocket import MiniRocketSeries
 from geodl.baselines.ngrc import NGRC
 from geodl.baselines.nowcast import ANVIL, SPROG, Advection, Extrapolation, Persistence
+from geodl.baselines.series import NearestSeries, SeriesForest
 from geodl.baselines.sindy import PySINDy
 from geodl.data.samples import Samples
 
@@ -37,6 +39,9 @@ __all__ = (
     "RefinedLee",
     "SteadyState",
     "TotalVariation",
+    "MiniRocketSeries",
+    "NearestSeries",
+    "SeriesForest",
 )
 
 

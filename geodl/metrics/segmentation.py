@@ -1,4 +1,4 @@
-"""Scores of a class map: one confusion matrix over the whole data set, and all that follows from it."""
+"""Scores of a class map: those of a classification of its pixels, and how well it draws regions and boundaries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from geodl.errors import LabelsOutOfRange, OptionError
+from geodl.errors import OptionError
+from geodl.metrics.classification import ClassificationMetrics, mean_of_known, ratio
 
 __all__ = ("SegmentationMetrics",)
 
@@ -18,19 +19,16 @@ _NEIGHBOURS = (
 """Where a pixel and its upper neighbour, and where a pixel and its left neighbour, lie in an array."""
 
 
-class SegmentationMetrics:
+class SegmentationMetrics(ClassificationMetrics):
     """Streaming scores of class maps, summed over a data set and divided once, at the end.
 
-    Scores follow scikit-learn's definitions with `zero_division=nan`: what cannot be known is not-a-number, and a class
-    that neither the labels nor the predictions hold is left out of the means. A pixel whose prediction is not finite
-    is wrong: it lowers the scores of its true class and never leaves the count.
+    What `ClassificationMetrics` says holds for pixels. Beside `accuracy`, `kappa` and `ece` there are:
 
+    - `miou`: mean intersection over union (Jaccard index) of the classes.
     - `boundary_f1`: F1 of class boundaries found within a tolerance (Csurka et al. 2013, "What is a good evaluation
       measure for semantic segmentation?"), pooled over the data set per class, then averaged. A boundary pixel has a
       4-neighbour of another class. Labelled pixels of weight 0 (the context around a window) serve as neighbours and
       as matches but are not counted, so windows give what the whole scene gives.
-    - `ece`: expected calibration error in equal bins of the largest probability (Guo et al. 2017, "On calibration of
-      modern neural networks", section 2).
 
     Args:
         classes: names of the classes, in the order of the predictions' last axis.
@@ -38,6 +36,9 @@ class SegmentationMetrics:
         ignore: label of pixels that do not count.
         boundary: tolerance of `boundary_f1`, in pixels.
         bins: number of bins of `ece`.
+
+    Raises:
+        OptionError: no class, no bin, or a tolerance below 0.
 
     Example:
         >>> scores = SegmentationMetrics(("water", "land"))
@@ -49,28 +50,15 @@ class SegmentationMetrics:
     def __init__(
         self, classes: Sequence[str], *, logits: bool = False, ignore: int = -1, boundary: float = 2.0, bins: int = 15
     ) -> None:
-        if not classes:
-            raise OptionError("classes", expected="at least one class name", received=classes)
-        if bins < 1:
-            raise OptionError("bins", expected="at least one bin", received=bins)
         if boundary < 0:
             raise OptionError("boundary", expected="a tolerance of 0 pixels or more", received=boundary)
-        self.classes = tuple(classes)
-        self.logits = logits
-        self.ignore = ignore
         self.boundary = float(boundary)
-        self.bins = bins
-        self.reset()
+        super().__init__(classes, logits=logits, ignore=ignore, bins=bins)
 
     def reset(self) -> None:
         """Forgets all that was counted."""
-        n = len(self.classes)
-        self.confusion = np.zeros((n, n), np.int64)
-        """Pixels by true class (rows) and predicted class (columns)."""
-        self.unpredicted = np.zeros(n, np.int64)
-        """Pixels without a finite prediction, by true class."""
-        self._edges = np.zeros((4, n), np.int64)
-        self._calibration = np.zeros((3, self.bins), np.float64)
+        super().reset()
+        self._edges = np.zeros((4, len(self.classes)), np.int64)
 
     def update(
         self,
@@ -78,7 +66,7 @@ class SegmentationMetrics:
         prediction: np.ndarray,
         weight: np.ndarray | None = None,
         *,
-        x: np.ndarray | None = None,
+        x: Any = None,
         scenes: Sequence[str] = (),
     ) -> None:
         """Counts a batch.
@@ -94,36 +82,13 @@ class SegmentationMetrics:
             LabelsOutOfRange: `y` holds a value that is neither a class nor `ignore`.
             OptionError: shapes do not fit, or logits were given as probabilities.
         """
-        n = len(self.classes)
-        if prediction.shape != (*y.shape, n):
-            raise OptionError("prediction", expected=f"shape {(*y.shape, n)}", received=prediction.shape)
-        known = y != self.ignore
-        if known.any() and (y.min(where=known, initial=0) < 0 or y.max(where=known, initial=0) >= n):
-            unknown = np.setdiff1d(y[known], np.arange(n)).tolist()
-            raise LabelsOutOfRange("y", expected=[*range(n), self.ignore], received=unknown)
-        counted = known if weight is None else known & (weight > 0)
-        best, confidence = _best(prediction, logits=self.logits)
-        if not self.logits and confidence.max(where=best < n, initial=0.0) > 1.001:
-            raise OptionError("logits", expected="True where predictions exceed 1", received=self.logits)
+        self._count_edges(y, *self._count(y, prediction, weight))
 
-        truth, chosen = y[counted].astype(np.int64), best[counted]
-        counts = np.bincount(truth * (n + 1) + chosen, minlength=n * (n + 1)).reshape(n, n + 1)
-        self.confusion += counts[:, :n]
-        self.unpredicted += counts[:, n]
-
-        finite = chosen < n
-        self._count_calibration(confidence[counted][finite], (truth == chosen)[finite])
-        self._count_edges(y, best, known, counted)
-
-    def merge(self, other: SegmentationMetrics) -> None:
-        """Adds what `other` counted, as if its batches had been given here."""
-        mine, theirs = ((m.classes, m.ignore, m.boundary, m.bins) for m in (self, other))
-        if mine != theirs:
-            raise OptionError("merge", expected=f"metrics of {mine}", received=theirs)
-        self.confusion += other.confusion
-        self.unpredicted += other.unpredicted
-        self._edges += other._edges
-        self._calibration += other._calibration
+    def merge(self, other: ClassificationMetrics) -> None:
+        """Adds what `other` counted, as if its batches had been given here; see `ClassificationMetrics.merge`."""
+        super().merge(other)
+        if isinstance(other, SegmentationMetrics):
+            self._edges += other._edges
 
     def result(self) -> dict[str, float]:
         """Returns all scores, in 0–1 (`kappa`: up to 1).
@@ -132,43 +97,20 @@ class SegmentationMetrics:
             `miou`, `accuracy`, `kappa`, `boundary_f1`, `ece`, then `iou/<class>`, `f1/<class>`, `precision/<class>` and
             `recall/<class>`; not-a-number where undefined.
         """
-        hit = np.diagonal(self.confusion)
-        predicted = self.confusion.sum(axis=0)
-        actual = self.confusion.sum(axis=1) + self.unpredicted
-        total = actual.sum()
-        iou = _ratio(hit, actual + predicted - hit)
-        agreement, chance = _ratio(hit.sum(), total), _ratio(actual @ predicted.astype(np.float64), float(total) ** 2)
-        found, edges, matched, truths = self._edges
-        scores = {
-            "miou": _mean(iou),
-            "accuracy": float(agreement),
-            "kappa": float(_ratio(agreement - chance, 1.0 - chance)),
-            "boundary_f1": _mean(_harmonic(found, edges, matched, truths)),
-            "ece": self._calibration_error(),
+        hit, predicted = np.diagonal(self.confusion), self.confusion.sum(axis=0)
+        iou = ratio(hit, self._actual + predicted - hit)
+        overall = self._overall()
+        return {
+            "miou": mean_of_known(iou),
+            "accuracy": overall["accuracy"],
+            "kappa": overall["kappa"],
+            "boundary_f1": mean_of_known(_harmonic(*self._edges)),
+            "ece": overall["ece"],
+            **self._named({"iou": iou, **self._scores()}),
         }
-        per_class = {
-            "iou": iou,
-            "f1": _ratio(2 * hit, actual + predicted),
-            "precision": _ratio(hit, predicted),
-            "recall": _ratio(hit, actual),
-        }
-        for score, values in per_class.items():
-            scores |= {f"{score}/{name}": float(v) for name, v in zip(self.classes, values, strict=True)}
-        return scores
 
-    def details(self) -> dict[str, Any]:
-        """Returns the class names and the confusion matrix (true classes in rows), as JSON takes them."""
-        return {"classes": list(self.classes), "confusion": self.confusion.tolist()}
-
-    def _count_calibration(self, confidence: np.ndarray, right: np.ndarray) -> None:
-        # Bins are closed on the right, so that a confidence of 1 falls into the last one.
-        bins = np.clip(np.ceil(confidence.astype(np.float64) * self.bins).astype(np.int64) - 1, 0, self.bins - 1)
-        for row, weights in enumerate((None, confidence, right)):
-            self._calibration[row] += np.bincount(bins, weights=weights, minlength=self.bins)
-
-    def _calibration_error(self) -> float:
-        pixels, confidence, right = self._calibration
-        return float(_ratio(np.abs(confidence - right).sum(), pixels.sum()))
+    def _settings(self) -> tuple[object, ...]:
+        return *super()._settings(), self.boundary
 
     def _count_edges(self, y: np.ndarray, best: np.ndarray, known: np.ndarray, counted: np.ndarray) -> None:
         n = len(self.classes)
@@ -181,29 +123,6 @@ class SegmentationMetrics:
                 np.count_nonzero(truth & counted & _dilated(found, self.boundary)),
                 np.count_nonzero(truth & counted),
             ]
-
-
-def _best(prediction: np.ndarray, *, logits: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the best class per pixel (n where the prediction is not finite) and its probability."""
-    # Walking over the few classes is several times faster than argmax along a short last axis.
-    n = prediction.shape[-1]
-    best = np.zeros(prediction.shape[:-1], np.int64)
-    top = prediction[..., 0].astype(np.float32)
-    finite = np.isfinite(top)
-    for index in range(1, n):
-        layer = prediction[..., index]
-        finite &= np.isfinite(layer)
-        better = layer > top
-        best[better] = index
-        np.copyto(top, layer, where=better, casting="same_kind")
-    best[~finite] = n
-    if not logits:
-        return best, top
-    spread = np.zeros_like(top)
-    with np.errstate(invalid="ignore"):
-        for index in range(n):
-            spread += np.exp(prediction[..., index] - top)
-        return best, 1.0 / spread
 
 
 def _edges(classes: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -241,21 +160,8 @@ def _shifted(step: int, size: int) -> tuple[slice, slice]:
     return slice(max(step, 0), size + min(step, 0)), slice(max(-step, 0), size + min(-step, 0))
 
 
-def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:
-    """Divides, with not-a-number where the divisor is 0."""
-    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    quotient = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=quotient, where=whole != 0)
-    return quotient
-
-
-def _mean(values: np.ndarray) -> float:
-    present = np.isfinite(values)
-    return float(values[present].mean()) if present.any() else float("nan")
-
-
 def _harmonic(found: np.ndarray, edges: np.ndarray, matched: np.ndarray, truths: np.ndarray) -> np.ndarray:
     """F1 of precision found/edges and recall matched/truths; 0 where one has no boundary, nan where both have none."""
-    precision, recall = np.nan_to_num(_ratio(found, edges)), np.nan_to_num(_ratio(matched, truths))
-    f1 = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
+    precision, recall = np.nan_to_num(ratio(found, edges)), np.nan_to_num(ratio(matched, truths))
+    f1 = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
     return np.where(edges + truths > 0, f1, np.nan)
