@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -24,8 +24,12 @@ from geodl._quiet import debugging
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
 from geodl.inference.scratch import scratch_folder
 
+if TYPE_CHECKING:
+    from geodl.inference.recurrence import Recurrences
+
 __all__ = (
     "INPUT",
+    "INPUTS",
     "OPSET",
     "OUTPUT",
     "ConversionKilled",
@@ -41,6 +45,8 @@ Format = Literal["onnx", "openvino", "saved_model"]
 
 INPUT, OUTPUT = "image", "output"
 """Names of a converted network's input and output."""
+INPUTS = ("values", "days")
+"""Names of the inputs of a network for series, in Keras and converted."""
 
 OPSET = 18
 """Of ONNX: the newest that tf2onnx is tested with."""
@@ -51,6 +57,10 @@ _PACKAGES: dict[Format, tuple[str, ...]] = {
     "openvino": ("openvino",),
     "saved_model": (),
 }
+
+_Inputs = dict[str, np.ndarray]
+_Run = Callable[[_Inputs], np.ndarray]
+"""Inputs by name to the output."""
 
 
 class ConversionKilled(BackendUnavailable):
@@ -81,8 +91,8 @@ def require(format: Format) -> None:
 def convert(network_file: Path, target: Path, *, format: Format) -> int:
     """Converts a saved network, and checks on random inputs with gaps that the result gives what Keras gives.
 
-    The result's input is called `image`, its output `output`; the batch and all sizes that are open in the network stay
-    open. It appears under its name only when it is whole.
+    The result's input is called `image`, those of a network for series `values` and `days`; its output `output`. The batch
+    and all sizes that are open in the network stay open. It appears under its name only when it is whole.
 
     Args:
         network_file: `network.keras` of a bundle. No code from it is executed.
@@ -177,32 +187,56 @@ def _main(format: str, network_file: str, made: str) -> None:
     import tensorflow as tf
 
     import geodl.models.registered  # noqa: F401  the layers that the network may hold
+    from geodl.inference.recurrence import Recurrences
     from geodl.inference.runtime import activation_bytes
 
     network = keras.saving.load_model(network_file, compile=False, safe_mode=True)
     step = "convert"
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        counts = f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
-        raise ValueError(f"it has {counts}; one of each was expected")
+    names = [INPUT] if len(network.inputs) == 1 else [given.name for given in network.inputs]
+    if len(network.outputs) != 1 or sorted(names) not in ([INPUT], sorted(INPUTS)):
+        counts = f"{len(names)} inputs and {len(network.outputs)} outputs"
+        raise ValueError(f"it has {counts}; one of each was expected, or the inputs {' and '.join(INPUTS)}")
     for layer in _layers(network):
         if layer.dtype_policy.name in ("mixed_float16", "mixed_bfloat16"):
             layer.dtype_policy = "float32"
-    given = network.inputs[0]
-    signature = [tf.TensorSpec([None, *given.shape[1:]], given.dtype, name=INPUT)]
 
     def forward(image: Any) -> dict[str, Any]:
         return {OUTPUT: network(image, training=False)}
 
-    inputs, expected = _sample(network, tf.function(forward, input_signature=signature, autograph=False))
+    def classify(values: Any, days: Any) -> dict[str, Any]:
+        return {OUTPUT: network({"values": values, "days": days}, training=False)}
+
+    series = len(names) > 1
+    given = dict(zip(names, network.inputs, strict=True))
+    trace = partial(
+        tf.function,
+        classify if series else forward,
+        input_signature=[
+            tf.TensorSpec([None, *given[name].shape[1:]], given[name].dtype, name=name)
+            for name in (INPUTS if series else names)
+        ],
+        autograph=False,
+    )
+    examples = list((_sample_series if series else _sample)(network, _named(trace())))
+    recurrences = Recurrences()
     for layer in _layers(network):
         if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
             _repeat_at_once(layer)
-    graph = tf.function(forward, input_signature=signature, autograph=False)
-    converted = _CONVERTERS[format](network, graph, signature, made)
-    difference, greatest = np.abs(converted(inputs) - expected).max(), np.abs(expected).max(initial=1)
-    if not difference <= _TOLERANCE * greatest:
-        raise ValueError(f"its output differs from Keras' by up to {difference:.3g} (of {greatest:.3g})")
+        elif format != "saved_model":
+            recurrences.take(layer)
+    converted = _CONVERTERS[format](network, trace(), recurrences, made)
+    for inputs, expected in examples:
+        difference, greatest = np.abs(converted(inputs) - expected).max(), np.abs(expected).max(initial=1)
+        if not difference <= _TOLERANCE * greatest:
+            raise ValueError(f"its output differs from Keras' by up to {difference:.3g} (of {greatest:.3g})")
     print(activation_bytes(network), flush=True)
+
+
+def _named(graph: Any) -> _Run:
+    """A TensorFlow function of tensors as one of arrays by name."""
+    import tensorflow as tf
+
+    return lambda inputs: graph(**{name: tf.constant(value) for name, value in inputs.items()})[OUTPUT].numpy()
 
 
 def _repeat_at_once(layer: Any) -> None:
@@ -225,16 +259,14 @@ def _layers(network: Any) -> Iterator[Any]:
             yield from _layers(layer)
 
 
-def _sample(network: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
+def _sample(network: Any, run: _Run) -> Iterator[tuple[_Inputs, np.ndarray]]:
     """Random inputs as the network saw them in training, with gaps, and what Keras gives; of odd sizes if it can."""
     import tensorflow as tf
 
-    from geodl.models.blocks import Normalisation
     from geodl.models.rain import RainFeatures
 
     shape, dtype = network.inputs[0].shape, network.inputs[0].dtype
-    seen = next((layer for layer in network.layers if isinstance(layer, Normalisation)), None)
-    mean, std = (0.0, 1.0) if seen is None else (seen.mean, seen.std)
+    mean, std = _statistics(network)
     rng = np.random.default_rng(0)
     of_rain = any(isinstance(layer, RainFeatures) for layer in network.layers)
     draw = partial(rng.gamma, 0.3, 5.0) if of_rain else partial(rng.normal, mean, std)
@@ -242,7 +274,7 @@ def _sample(network: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
         free = itertools.cycle(open_sizes)
         inputs = np.asarray(draw([2, *(size or next(free) for size in shape[1:])]), dtype)
         try:
-            expected = graph(tf.constant(inputs))[OUTPUT].numpy()
+            expected = run({INPUT: inputs})
             break
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             refused = error
@@ -250,13 +282,38 @@ def _sample(network: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
         raise refused
     if np.issubdtype(inputs.dtype, np.floating):
         gaps = np.where(rng.random(inputs.shape) < 0.02, np.array(np.nan, dtype), inputs)
-        filled = graph(tf.constant(gaps))[OUTPUT].numpy()
+        filled = run({INPUT: gaps})
         if np.isfinite(filled).all():  # else the network knows nothing of gaps, and what comes of them is no matter
-            return gaps, filled
-    return inputs, expected
+            inputs, expected = gaps, filled
+    yield {INPUT: inputs}, expected
 
 
-def _to_onnx(network: Any, graph: Any, signature: Any, made: str) -> Callable[[np.ndarray], np.ndarray]:
+def _sample_series(network: Any, run: _Run) -> Iterator[tuple[_Inputs, np.ndarray]]:
+    """Random series on irregular days, with gaps, and what Keras gives; of two lengths if the network knows any length."""
+    shapes = {given.name: given.shape for given in network.inputs}
+    mean, std = _statistics(network)
+    rng = np.random.default_rng(0)
+    length = shapes["values"][1]
+    for count, dates in ((7, length or 29), (3, length or 12)):
+        values = rng.normal(mean, std, (count, dates, shapes["values"][2]))
+        values[rng.random(values.shape) < 0.05] = np.nan
+        values[1:][rng.random((count - 1, dates)) < 0.4] = np.nan
+        # Nothing at all was observed of the last one, only the last date of another.
+        values[-1], values[1, :-1] = np.nan, np.nan
+        days = rng.integers(-30, 200, (count, 1)) + np.cumsum(rng.integers(1, 30, (count, dates)), axis=1)
+        inputs = {"values": values.astype(np.float32), "days": days.astype(np.float32)}
+        yield inputs, run(inputs)
+
+
+def _statistics(network: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of what the network was trained with, as far as it knows."""
+    from geodl.models.scaling import Normalisation
+
+    seen = next((layer for layer in _layers(network) if isinstance(layer, Normalisation)), None)
+    return (0.0, 1.0) if seen is None else (seen.mean, seen.std)
+
+
+def _to_onnx(network: Any, graph: Any, recurrences: Recurrences, made: str) -> _Run:
     import onnx
     import onnxruntime
     import tf2onnx
@@ -264,27 +321,34 @@ def _to_onnx(network: Any, graph: Any, signature: Any, made: str) -> Callable[[n
     def where(context: Any, node: Any, name: str, arguments: list[str]) -> None:
         node.type = "Where"
 
+    def log1p(context: Any, node: Any, name: str, arguments: list[str]) -> None:
+        one = context.make_const(tf2onnx.utils.make_name(name), np.ones(1, np.float32)).output[0]
+        context.insert_new_node_on_input(node, "Add", [node.input[0], one])
+        node.type = "Log"
+
     # tf2onnx would multiply what is not selected by 0, and not-a-number stays what it is.
     made_of, _ = tf2onnx.convert.from_function(
         graph,
-        input_signature=signature,
+        input_signature=graph.input_signature,
         opset=OPSET,
-        custom_op_handlers={"SelectV2": (where, [])},
+        custom_op_handlers={"SelectV2": (where, []), "Log1p": (log1p, []), **recurrences.onnx_handlers},
         output_path=made,
     )
     unknown = {node.op_type for node in made_of.graph.node if not onnx.defs.has(node.op_type, node.domain)}
     if unknown:
         raise ValueError(f"ONNX has no operation {', '.join(sorted(unknown))}")
     session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run([OUTPUT], {INPUT: inputs})[0]
+    return lambda inputs: session.run([OUTPUT], inputs)[0]
 
 
-def _to_openvino(network: Any, graph: Any, signature: Any, made: str) -> Callable[[np.ndarray], np.ndarray]:
+def _to_openvino(network: Any, graph: Any, recurrences: Recurrences, made: str) -> _Run:
     openvino = import_openvino()
     try:
-        whole = openvino.convert_model(graph.get_concrete_function())
+        whole = openvino.convert_model(graph.get_concrete_function(), extension=recurrences.openvino_extensions)
     except openvino.frontend.OpConversionFailure as error:
-        raise ValueError(str(error).strip().splitlines()[-1].strip("- ")) from error
+        lines = str(error).strip().splitlines()
+        why = next((line for line in lines if line.startswith("-- ")), lines[-1])
+        raise ValueError(why.strip("- ")) from error
     # The converter also gives out constants that only shapes were computed from.
     model = openvino.Model([whole.output(OUTPUT)], whole.get_parameters(), network.name)
     openvino.save_model(model, made, compress_to_fp16=False)
@@ -292,7 +356,7 @@ def _to_openvino(network: Any, graph: Any, signature: Any, made: str) -> Callabl
     return lambda inputs: compiled(inputs)[0]
 
 
-def _to_saved_model(network: Any, graph: Any, signature: Any, made: str) -> Callable[[np.ndarray], np.ndarray]:
+def _to_saved_model(network: Any, graph: Any, recurrences: Recurrences, made: str) -> _Run:
     import tensorflow as tf
 
     # Keras' own export stores all weights twice.
@@ -301,10 +365,10 @@ def _to_saved_model(network: Any, graph: Any, signature: Any, made: str) -> Call
     module.serve = graph
     tf.saved_model.save(module, made, signatures=graph)
     loaded = tf.saved_model.load(made)
-    return lambda inputs: loaded.serve(tf.constant(inputs))[OUTPUT].numpy()
+    return _named(loaded.serve)
 
 
-_CONVERTERS: dict[str, Callable[[Any, Any, Any, str], Callable[[np.ndarray], np.ndarray]]] = {
+_CONVERTERS: dict[str, Callable[[Any, Any, Recurrences, str], _Run]] = {
     "onnx": _to_onnx,
     "openvino": _to_openvino,
     "saved_model": _to_saved_model,

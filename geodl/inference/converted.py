@@ -49,6 +49,8 @@ _LAYOUT = 2
 """Of the cache; another number makes other names."""
 _STATIC = 512 * 512
 """Pixels from which OpenVINO is given a network for one shape."""
+_STATIC_DATES = 128 * 128
+"""The same for series: dates of all of them together."""
 _KEPT = 2
 """Networks that are kept, for one shape each or for all: all tiles of a scene have one."""
 
@@ -202,9 +204,11 @@ def _open_onnx(path: Path) -> Call:
 
     # Its arena keeps what the largest tile took; without it, mapping 4096 x 4096 pixels took 14.1 s instead of 11.8.
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    dtype = {"tensor(double)": np.float64}.get(given.type, np.float32)
-    return _serial(lambda inputs: session.run([OUTPUT], {INPUT: inputs})[0], dtype)
+    dtypes = {"tensor(double)": np.float64}
+    return _serial(
+        lambda inputs: session.run([OUTPUT], inputs)[0],
+        {given.name: dtypes.get(given.type, np.float32) for given in session.get_inputs()},
+    )
 
 
 def _open_openvino(path: Path) -> Call:
@@ -213,36 +217,43 @@ def _open_openvino(path: Path) -> Call:
     model = core.read_model(os.fspath(path))
     # Threads that are bound to a core would wait there for the one that reads or writes.
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
-    requests: OrderedDict[tuple[int, ...] | None, Any] = OrderedDict()
+    requests: OrderedDict[tuple[tuple[int, ...], ...] | None, Any] = OrderedDict()
+    dtypes = {
+        given.any_name: np.float64 if given.get_element_type() == openvino.Type.f64 else np.float32
+        for given in model.inputs
+    }
+    least = _STATIC if len(dtypes) == 1 else _STATIC_DATES
 
-    def request(shape: tuple[int, ...] | None) -> Any:
-        """A network for one shape, which is faster and takes less memory, or (None) for all."""
-        if shape not in requests:
+    def request(shapes: tuple[tuple[int, ...], ...] | None) -> Any:
+        """A network for inputs of these shapes, which is faster and takes less memory, or (None) for all."""
+        if shapes not in requests:
             while len(requests) >= _KEPT:
                 requests.popitem(last=False)
             sized = model.clone()
-            if shape is not None:
-                sized.reshape(list(shape))
-            requests[shape] = core.compile_model(sized, "CPU", settings).create_infer_request()
-        requests.move_to_end(shape)
-        return requests[shape]
+            if shapes is not None:
+                sized.reshape(dict(zip(dtypes, map(list, shapes), strict=True)))
+            requests[shapes] = core.compile_model(sized, "CPU", settings).create_infer_request()
+        requests.move_to_end(shapes)
+        return requests[shapes]
 
-    def run(inputs: np.ndarray) -> np.ndarray:
-        shape = inputs.shape if np.prod(inputs.shape[:-1]) >= _STATIC else None
+    def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        shapes = tuple(array.shape for array in inputs.values())
+        large = max(int(np.prod(shape[:-1])) for shape in shapes) >= least
+        fitting = request(shapes if large else None)
         # What it gives is overwritten by the next call.
-        return np.array(request(shape).infer({INPUT: inputs}, share_inputs=True, share_outputs=True)[OUTPUT])
+        return np.array(fitting.infer(inputs, share_inputs=True, share_outputs=True)[OUTPUT])
 
-    dtype = np.float64 if model.input(INPUT).get_element_type() == openvino.Type.f64 else np.float32
-    return _serial(run, dtype)
+    return _serial(run, dtypes)
 
 
-def _serial(run: Call, dtype: Any) -> Call:
+def _serial(run: Callable[[dict[str, np.ndarray]], np.ndarray], dtypes: dict[str, Any]) -> Call:
     """One call at a time: it takes all cores anyway, and its memory is planned for once."""
     lock = threading.Lock()
 
-    def call(inputs: np.ndarray) -> np.ndarray:
+    def call(inputs: Any) -> np.ndarray:
+        given = inputs if isinstance(inputs, dict) else {INPUT: inputs}
         with lock:
-            return run(np.ascontiguousarray(inputs, dtype))
+            return run({name: np.ascontiguousarray(given[name], dtype) for name, dtype in dtypes.items()})
 
     return call
 

@@ -1,4 +1,4 @@
-"""What a trained network is opened as: a `Predictor` of maps, a `Forecaster` of radar sequences, or an `Emulator`."""
+"""What a trained network is opened as: a `Predictor`, a `Forecaster`, an `Emulator` or a `SeriesClassifier`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geodl.inference.emulator import Emulator
     from geodl.inference.forecaster import Forecaster
     from geodl.inference.predictor import Predictor
+    from geodl.inference.series import SeriesClassifier
 
 __all__ = ("open_predictor",)
 
@@ -24,7 +25,7 @@ def open_predictor(
     path: str | os.PathLike[str] | None = None,
     *,
     runtime: Runtime | None = None,
-) -> Predictor | Forecaster | Emulator:
+) -> Predictor | Forecaster | Emulator | SeriesClassifier:
     """Opens a network as what its contract says it gives.
 
     Args:
@@ -34,8 +35,8 @@ def open_predictor(
         runtime: what runs a bundle's network, see `geodl.load`.
 
     Returns:
-        A `Forecaster` where the output is of kind `sequence`, an `Emulator` where it is of kind `trajectory`, else a
-        `Predictor`.
+        A `Forecaster` where the output is of kind `sequence`, an `Emulator` where it is of kind `trajectory`, a
+        `SeriesClassifier` where it is of kind `series_label`, else a `Predictor`.
 
     Raises:
         OptionError: there is no such runtime, or neither a network nor a path.
@@ -49,6 +50,10 @@ def open_predictor(
         from geodl.inference.emulator import Emulator
 
         return Emulator(network, contract, path, runtime=runtime)
+    if contract.output.kind == "series_label":
+        from geodl.inference.series import SeriesClassifier
+
+        return SeriesClassifier(network, contract, path, runtime=runtime)
     from geodl.inference.predictor import Predictor
 
     return Predictor(network, contract, path, runtime=runtime)
