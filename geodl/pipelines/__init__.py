@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ("check", "demo", "evaluate", "find", "names", "train")
 
-_NAMES = ("segmentation", "denoising", "superresolution", "nowcasting", "dynamics")
+_NAMES = ("segmentation", "denoising", "superresolution", "nowcasting", "dynamics", "crops")
 _MODULES = {name: f"geodl.pipelines.{name}" for name in _NAMES}
 _WALK = {"train": "base", "evaluate": "evaluation", "check": "dry_run", "demo": "demos"}
 

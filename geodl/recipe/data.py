@@ -83,7 +83,6 @@ class Split(Section):
             raise ValueError("`by: column` needs `column`, the name of a column whose values are kept together.")
         return self
 
-
     def rule(self) -> dict[str, Any]:
         """Returns how parts are dealt, whatever is split: the arguments that all splitters take.
 
@@ -183,6 +182,8 @@ class Data(Section):
     """Columns of tables of series that are no values of bands, where that cannot be told, such as [column_2]."""
     clouds: Clouds | None = None
     """Observations of series that are none; null: only nodata is."""
+    scale: float | dict[str, float] | None = None
+    """Of cubes of dates whose files do not state it: physical = stored × scale; one number, or {band: number}."""
     members: Literal["mean", "pixels"] = "mean"
     """What is learnt from polygons on a cube of dates: the mean of their pixels, or each of these."""
     classes: Literal["auto"] | list[str] | dict[int, str] | list[ClassEntry] = "auto"

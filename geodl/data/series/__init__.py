@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from geodl.data.series.augmentation import SeriesAugmentation
     from geodl.data.series.calendar import common_days, fit_days, take_days
     from geodl.data.series.extraction import extract_series
+    from geodl.data.series.gaps import fill_gaps
     from geodl.data.series.opening import open_series
     from geodl.data.series.samples import SeriesSamples
     from geodl.data.series.splitting import split_series
@@ -19,6 +20,7 @@ _MODULES = {
     "augmentation": ("SeriesAugmentation",),
     "calendar": ("common_days", "fit_days", "take_days"),
     "extraction": ("extract_series",),
+    "gaps": ("fill_gaps",),
     "opening": ("open_series",),
     "samples": ("SeriesSamples",),
     "splitting": ("split_series",),
@@ -31,6 +33,7 @@ __all__ = (
     "SeriesTable",
     "common_days",
     "extract_series",
+    "fill_gaps",
     "fit_days",
     "open_series",
     "split_series",

@@ -151,7 +151,9 @@ class SeriesTable:
         """
         if self.geometry is None or self.crs is None:
             return None
-        centres = shapely.centroid(self.geometry)
+        centres = np.array(shapely.centroid(self.geometry), object)
+        # There are no coordinates of an empty point; of none they are not-a-number.
+        centres[shapely.is_empty(centres)] = None
         transformer = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
         moved = np.column_stack(transformer.transform(shapely.get_x(centres), shapely.get_y(centres)))
         return np.where(np.isfinite(moved), moved, np.nan)

@@ -10,7 +10,7 @@ from geodl.pipelines.demos.result import DemoResult
 
 __all__ = ("DemoResult", "demo")
 
-_NAMES = ("segmentation", "denoising", "superresolution", "nowcasting", "dynamics")
+_NAMES = ("segmentation", "denoising", "superresolution", "nowcasting", "dynamics", "crops")
 
 
 def demo(
@@ -20,8 +20,8 @@ def demo(
 
     Args:
         name: of the pipeline: `segmentation` (simulated scenes), `denoising` (an elevation model that comes with
-            matplotlib), `superresolution` (photographs that come with scikit-learn), `nowcasting` (simulated rain) or
-            `dynamics` (the system of Lorenz 1963).
+            matplotlib), `superresolution` (photographs that come with scikit-learn), `nowcasting` (simulated rain),
+            `dynamics` (the system of Lorenz 1963) or `crops` (simulated seasons).
         output: folder for data, run, maps and picture; a folder named after the pipeline is made in it.
         overwrite: replace the run, maps and picture of an earlier demonstration.
         progress: show progress in the terminal.
