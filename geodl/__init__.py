@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from geodl.inference.emulator import Emulator
     from geodl.inference.forecaster import Forecaster
     from geodl.inference.predictor import Predictor
+    from geodl.inference.series import SeriesClassifier
     from geodl.pipelines import check, evaluate, train
 
     __version__: str
@@ -27,7 +28,7 @@ _WALK = ("train", "evaluate", "check")
 _ROOMS = ("models", "losses", "metrics", "data")
 
 
-def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | Forecaster | Emulator:
+def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | Forecaster | Emulator | SeriesClassifier:
     """Loads a trained network.
 
     Args:
@@ -39,7 +40,7 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | For
     Returns:
         A `Predictor`, which maps arrays (`predict`) and files (`predict_file`); of a network for nowcasting a
         `Forecaster`, which does the same with radar sequences; of one for dynamics an `Emulator`, which does it with
-        states.
+        states; of one for crops a `SeriesClassifier`, which does it with cubes of dates and tables of series.
 
     Raises:
         BundleError: the folder is no bundle, or a file of it is damaged.

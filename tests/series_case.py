@@ -61,15 +61,12 @@ def check_missing(network: keras.Model, *, removable: bool, padded: bool = True)
         np.testing.assert_allclose(alone[0], expected[2], atol=1e-5)
 
 
-def run_series_case(
-    build: Callable[..., keras.Model], init_kwargs: Mapping[str, Any], folder: Path, *, xla: bool = False
-) -> None:
+def run_series_case(build: Callable[..., keras.Model], init_kwargs: Mapping[str, Any], folder: Path) -> None:
     """Learns to tell three levels apart in a few steps, one series being all missing; is saved and read.
 
     Args:
         build: makes the network from `init_kwargs`, beside bands, classes, mean and std.
         folder: for the saved network.
-        xla: whether TensorFlow compiles the step, as it does for users; JAX always does.
     """
     keras.utils.set_random_seed(0)
     network = build(BANDS, CLASSES, mean=MEAN, std=STD, **init_kwargs)
@@ -81,8 +78,8 @@ def run_series_case(
     # Keras' masks must not reach what others put on the features, or a loss.
     assert not any(hasattr(tensor, "_keras_mask") for tensor in (network.output, network.get_layer("features").output))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    compiled = xla or keras.backend.backend() != "tensorflow"
-    network.compile(keras.optimizers.Adam(2e-2), loss, jit_compile=compiled)
+    # XLA would take most of the test's time on TensorFlow; JAX has no other way.
+    network.compile(keras.optimizers.Adam(2e-2), loss, jit_compile=keras.backend.backend() != "tensorflow")
     before = network.get_weights()
     losses = [float(network.train_on_batch([values, days], labels)) for _ in range(12)]
     still = [v.path for v, b in zip(network.weights, before) if v.trainable and np.array_equal(b, numbers(v))]

@@ -46,6 +46,13 @@ def info(
         if not all(fit):
             raise typer.Exit(2)
         return
+    if contract is not None and contract.output.kind == "series_label":
+        from geodl.cli.cropinfo import print_classifier, print_series
+
+        print_classifier(to, runs[0], contract)
+        if scenes and not print_series(to, scenes[0] if len(scenes) == 1 else scenes, contract):
+            raise typer.Exit(2)
+        return
     if contract is not None:
         _print_contract(to, runs[0], contract)
     fits = True

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from geodl.cli import classify as crops
 from geodl.cli import emulate as dynamics
 from geodl.cli import forecast as nowcasting
 from geodl.cli.options import AnyResolution, Overwrite, Quiet, Stack
@@ -27,7 +28,8 @@ def predict(
             metavar="SCENE... TARGET",
             help="One scene and the map to write; or several scenes, a folder, a glob, and the folder for their maps. "
             "For nowcasting: radar frames (a folder, a glob, files) and the forecast to write (.nc). For dynamics: initial "
-            "states (.csv, .nc, .npz) and the forecast to write (.nc, .csv).",
+            "states (.csv, .nc, .npz) and the forecast to write (.nc, .csv). For crops: a cube of dates (.nc, .zarr, a folder "
+            "of dated rasters) and the map (.tif), or a table of series and the table (.csv, .parquet, .gpkg, …).",
         ),
     ],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write a band per class.")] = False,
@@ -140,12 +142,28 @@ def predict(
     window: Annotated[
         float | None, typer.Option(metavar="TIME", help="Dynamics: assimilate this much of their end; default: all.")
     ] = None,
+    parcels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Crops: classify these parcels in the cube; the target is a table."),
+    ] = None,
+    parcel_members: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mean|predictions",
+            help="Crops: a parcel is the mean series of its pixels (default), or the mean of their predictions.",
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(metavar="FACTOR", help="Crops: physical = stored × FACTOR + offset, where files do not say so."),
+    ] = None,
+    offset: Annotated[float | None, typer.Option(metavar="VALUE", help="Crops: see --scale.")] = None,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Map scenes with a trained network, or forecast rain or a dynamical system: GeoTIFFs on the scenes' grids, or CF
-    NetCDF."""
+    """Map scenes or cubes of dates with a trained network, classify parcels and series, or forecast rain or a dynamical
+    system: GeoTIFFs on the scenes' grids, tables, or CF NetCDF."""
     given = {
         "batch_size": batch_size,
         "bbox": None if bbox is None else _bbox(bbox),
@@ -202,10 +220,18 @@ def predict(
         "--observation-error": observation_error,
         "--window": window,
     }
+    for_series = {
+        "--parcels": parcels,
+        "--parcel-members": parcel_members,
+        "--scale": scale,
+        "--offset": offset,
+    }
     import geodl
 
     model: Any = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
     kind = model.contract.output.kind
+    if kind != "series_label":
+        _refuse(_given(for_series), "a network for time series", kind)
     if kind in ("sequence", "trajectory"):
         _refuse([option for option, asked in for_maps.items() if asked], "a network that maps scenes", kind)
     if kind == "sequence":
@@ -243,6 +269,15 @@ def predict(
         return
     _refuse(_given(for_both), "a network for nowcasting or for dynamics", kind)
     _refuse(_given(for_states), "a network for dynamics", kind)
+    if kind == "series_label":
+        for_scenes = ("--residual", "--noise-level", "--overlap", "--tta", "--mosaic", "--stack")
+        asked_anyway = [option for option in for_scenes if for_maps[option]]
+        _refuse([*asked_anyway, *(["--any-resolution"] if any_resolution else [])], "a network that maps scenes", kind)
+        own = {name: value for name, value in options.items() if name not in ("overlap", "mosaic", "any_resolution")}
+        crops.classify(
+            model, scenes, target, crops.Asked(parcels, parcel_members, scale, offset, own), quiet=quiet
+        )  # fmt: skip
+        return
     source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     if stack:
         source = _stacked(source, resample or model.contract.input.resample)

@@ -72,6 +72,11 @@ class DatedCube(Source):
         self._cloud_values: tuple[float, ...] = ()
         self._steps: tuple[tuple[int, Band], ...] = ()
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that are read, as far as their sources know them."""
+        return tuple(dict.fromkeys(path for part in self._parts for path in getattr(part.source, "paths", ())))
+
     def clouded(self, band: str, values: Sequence[float]) -> Self:
         """Returns the same cube without the observations at which a band has one of some values.
 

@@ -32,6 +32,8 @@ _MEDIA: dict[Format, tuple[str, str]] = {
 """Media type and, in the words of STAC's MLM extension, artifact type."""
 _RASTERS = ("classes", "bands")
 """Kinds of output that the example can write."""
+_TEMPLATES = {"series_label": "export_series.md"}
+"""Of the README, where it is not `export.md`."""
 
 
 def export(
@@ -44,8 +46,8 @@ def export(
     """Converts a trained network for use without geodl.
 
     The folder holds the network (`network.onnx`; `network.xml` and `.bin`; or `network`, a SavedModel), `contract.json`,
-    `mlm.json`, a README on what goes in and comes out, and `example.py`, which maps a raster with numpy, rasterio and
-    the runtime alone. It appears under its name only when it is whole.
+    a README on what goes in and comes out and, where the network maps rasters, `mlm.json` and `example.py`, which does it
+    with numpy, rasterio and the runtime alone. It appears under its name only when it is whole.
 
     Args:
         bundle: folder that `geodl.train` wrote.
@@ -124,8 +126,10 @@ def _describe(made: Path, bundle: Path, contract: Contract, name: str, format: F
     package = resources.files("geodl.inference")
     if contract.output.kind in _RASTERS:
         (made / EXAMPLE).write_text((package / "example.py").read_text(encoding="utf-8"), encoding="utf-8")
-    readme = Template((package / "export.md").read_text(encoding="utf-8"))
-    (made / README).write_text(readme.substitute(_facts(contract, name, format)), encoding="utf-8")
+    kind = contract.output.kind
+    readme = Template((package / _TEMPLATES.get(kind, "export.md")).read_text(encoding="utf-8"))
+    facts = {**_facts(contract, name, format), **(_series_facts(contract, format) if kind in _TEMPLATES else {})}
+    (made / README).write_text(readme.substitute(facts), encoding="utf-8")
 
 
 def _mlm_item(item: dict[str, Any], format: Format) -> dict[str, Any]:
@@ -180,6 +184,33 @@ def _facts(contract: Contract, name: str, format: Format) -> dict[str, str]:
     }
 
 
+def _series_facts(contract: Contract, format: Format) -> dict[str, str]:
+    """What it says besides where the network eats series."""
+    eaten, time = contract.input, contract.input.dim("time")
+    dates = f"these {len(eaten.days)}, in their order: {', '.join(f'{day:g}' for day in eaten.days)}."
+    said = [f"exactly {time.size}." if time.size else "any number."]
+    if time.size is None:
+        said.append("Shorter series of a batch go on with not-a-number, and their days by 1 from date to date.")
+    if time.unit:
+        counted = (
+            "A day is that of the year, 1 on the 1st of January of the year in which the series begins, and runs on "
+        )
+        counted += "beyond 365 in the next."
+    else:
+        counted = "Nobody stated dates in training: a day is the position of the date, 0, 1, 2, …."
+    if eaten.days:
+        counted += f" All series of the training were observed on {dates}"
+    values = ", ".join(f"{value:g}" for value in eaten.cloud_values)
+    clouds = f" So is an observation where the band {eaten.cloud_band} of its date has one of the values {values}."
+    return {
+        "code": _CODE[format],
+        "length": " ".join(said),
+        "days": counted,
+        "clouds": clouds if eaten.cloud_band else "",
+        "note": _NOTES[format] if format != "saved_model" else _SERIES_NOTE,
+    }
+
+
 def _tiles(margins: list[int | None], lattice: int) -> str:
     if None in margins:
         return "Each output depends on the whole input: maps that are made in tiles show seams."
@@ -211,3 +242,31 @@ _NOTES: dict[Format, str] = {
         '`tf.saved_model.load("network").serve(image)["output"]`.'
     ),
 }
+_SERIES_NOTE = "Signature `serve` (for TensorFlow Serving also `serving_default`)."
+_CODE: dict[Format, str] = {
+    "onnx": f"""import onnxruntime
+
+network = onnxruntime.InferenceSession("network.onnx", providers=["CPUExecutionProvider"])
+
+
+def run(values, days):
+    return network.run(["{OUTPUT}"], {{"values": values, "days": days}})[0]
+""",
+    "openvino": f"""import openvino
+
+network = openvino.Core().compile_model("network.xml", "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})
+
+
+def run(values, days):
+    return network({{"values": values, "days": days}})["{OUTPUT}"]
+""",
+    "saved_model": f"""import tensorflow as tf
+
+network = tf.saved_model.load("network")
+
+
+def run(values, days):
+    return network.serve(values=tf.constant(values), days=tf.constant(days))["{OUTPUT}"].numpy()
+""",
+}
+"""How a network for series is loaded and run."""

@@ -1,4 +1,4 @@
-"""What a trained network is opened as: a `Predictor`, a `Forecaster`, an `Emulator` or a `SeriesClassifier`."""
+"""What a trained network is opened as: a `Predictor` of maps, a `Forecaster`, an `Emulator` or a `SeriesClassifier`."""
 
 from __future__ import annotations
 

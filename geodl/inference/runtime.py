@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from geodl import autodiff
+from geodl.inference.conversion import INPUTS
 from geodl.inference.converted import Call
 from geodl.models.neural_ode import integrates
 
@@ -96,22 +97,26 @@ def compile_gradient(function: Callable[..., Any]) -> Gradient:
 def activation_bytes(network: keras.Model) -> int:
     """Estimates the memory that a network takes while it works, in bytes per input pixel (of the first two axes).
 
+    Of a network for series it is bytes per date.
+
     Twice the largest sum of a layer's inputs and outputs: the factor stands for skip connections kept meanwhile,
     and for what allocators and convolution scratch space add. Measured on TensorFlow with U-Nets on a CPU.
     """
-    if len(getattr(network, "inputs", None) or ()) > 1:
+    inputs = getattr(network, "inputs", None) or ()
+    series = {tensor.name for tensor in inputs} == set(INPUTS)
+    if not inputs or (len(inputs) > 1 and not series):
         return _UNKNOWN
-    side = 512
+    side = 64 if series else 512
     layers = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
     try:
         pairs = [(_tensors(layer.input), _tensors(layer.output)) for layer in layers]
         flat = [tensor for pair in pairs for tensors in pair for tensor in tensors]
-        given = keras.KerasTensor((1, *(size or side for size in network.inputs[0].shape[1:])), network.inputs[0].dtype)
-        shapes = iter(_tensors(keras.Function(network.inputs, flat).compute_output_spec([given])))
+        given = [keras.KerasTensor((1, *(size or side for size in each.shape[1:])), each.dtype) for each in inputs]
+        shapes = iter(_tensors(keras.Function(inputs, flat).compute_output_spec(given)))
     except (AttributeError, TypeError, ValueError):
         return _UNKNOWN
     sums = [sum(_size(next(shapes)) for _ in (*inputs, *outputs)) for inputs, outputs in pairs]
-    return 2 * max(sums, default=0) // max(int(np.prod(given.shape[1:-1])), 1)
+    return 2 * max(sums, default=0) // max(int(np.prod(each.shape[1:-1])) for each in given)
 
 
 def _tensors(nested: Any) -> list[Any]:

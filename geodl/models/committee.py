@@ -41,7 +41,7 @@ class MeanProbability(layers.Layer):
         return tuple(input_shape[0])
 
 
-def Committee(members: Sequence[keras.Model], *, name: str = "committee") -> keras.Model:  # noqa: N802
+def Committee(members: Sequence[keras.Model], *, name: str = "committee") -> keras.Model:
     """Makes one network of several that eat the same and tell the same classes apart.
 
     Args:

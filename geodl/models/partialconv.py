@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from geodl.models.options import check_counts
@@ -42,7 +43,8 @@ class WindowGain(layers.Layer):
         so_far = ops.cumsum(inputs, axis=1)
         still = so_far[:, -1:] - so_far + inputs
         series = ops.cast((so_far > 0) & (still > 0), self.compute_dtype)
-        ones = ops.broadcast_to(ops.eye(2, dtype=self.compute_dtype), (self.kernel, 2, 2))
+        # A constant: OpenVINO knows no operation that makes an identity matrix.
+        ones = ops.convert_to_tensor(np.tile(np.eye(2), (self.kernel, 1, 1)), dtype=self.compute_dtype)
         counts = ops.conv(ops.concatenate([series, inputs], axis=-1), ones, padding="same")
         return ops.where(counts[..., 1:] > 0, counts[..., :1] / ops.maximum(counts[..., 1:], 1.0), 0.0)
 

@@ -50,7 +50,8 @@ class Run:
     history: list[dict[str, float]]
     """One row per epoch."""
     predictor: Any
-    """A `Predictor`; a `Forecaster` where the network is for nowcasting, an `Emulator` where it is for dynamics."""
+    """A `Predictor`; a `Forecaster` where the network is for nowcasting, an `Emulator` where it is for dynamics, a
+    `SeriesClassifier` where it is for crops."""
     interrupted: bool = False
     """Whether Ctrl-C ended the training early."""
 
@@ -101,7 +102,7 @@ def train(
         progress: show progress in the terminal.
 
     Returns:
-        The run: its folder, its scores on the held-out part and a `Predictor` (`Forecaster`, `Emulator`).
+        The run: its folder, its scores on the held-out part and a `Predictor` (`Forecaster`, `Emulator`, `SeriesClassifier`).
 
     Raises:
         RecipeError: an unknown key, a wrong type, a value out of range, a missing file.

@@ -37,6 +37,7 @@ from geodl.pipelines.season import early_season, importance, season_figures
 from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.recipe import CropsRecipe, Network, Recipe
 from geodl.report.figures import confusion_figure, to_png
+from geodl.training.compute import use_jit
 
 __all__ = ("PIPELINE", "Crops")
 
@@ -144,6 +145,7 @@ class Crops(Pipeline):
                 mean=parts.mean.tolist(),
                 std=parts.std.tolist(),
                 seed=self.recipe.seed + k,
+                jit=use_jit(member, self.recipe.train.jit),
                 **asked.model_dump(),
             )
         return members[0] if count == 1 else Committee(members, name=f"{self.recipe.network.name}_committee")

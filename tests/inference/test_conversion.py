@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,21 @@ from scipy.special import softmax
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
 from geodl.inference import conversion
 from geodl.inference.conversion import INPUT, OUTPUT, available, convert, import_openvino, require
-from geodl.models import EDSR, DnCNN, FFDNet, GuidedSR, ResidualUNet, UNet
+from geodl.models import (
+    EDSR,
+    LTAE,
+    DnCNN,
+    FFDNet,
+    GuidedSR,
+    InceptionTime,
+    ResidualUNet,
+    SeriesGRU,
+    SeriesLSTM,
+    SeriesTransformer,
+    TempCNN,
+    UNet,
+)
+from tests.inference.convertedseries import convert_here, random_series
 
 ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "saved_model": ""}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -57,20 +72,25 @@ def image(*shape: int) -> np.ndarray:
     return x
 
 
-def run_converted(path: Path, format: str) -> Callable[[np.ndarray], np.ndarray]:
+def run_converted(path: Path, format: str, *, series: bool = False) -> Callable[[Any], np.ndarray]:
+    call = _run_by_name(path, format)
+    return call if series else lambda image: call({INPUT: image})
+
+
+def _run_by_name(path: Path, format: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
     if format == "onnx":
         onnxruntime = pytest.importorskip("onnxruntime")
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return lambda x: session.run([OUTPUT], {INPUT: x})[0]
+        return lambda given: session.run([OUTPUT], given)[0]
     if format == "openvino":
         pytest.importorskip("openvino")
         core = import_openvino().Core()
         compiled = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        return lambda x: compiled({INPUT: x})[OUTPUT]
+        return lambda given: compiled(given)[OUTPUT]
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
-    return lambda x: loaded.serve(tf.constant(x))[OUTPUT].numpy()
+    return lambda given: loaded.serve(**{k: tf.constant(v) for k, v in given.items()})[OUTPUT].numpy()
 
 
 def no_process(*args: Any, **options: Any) -> Any:
@@ -131,6 +151,62 @@ def test_restored_values_are_those_of_keras(tmp_path: Path, format: Any, name: s
         expected = keras.ops.convert_to_numpy(network(x, training=False))
         assert np.isfinite(expected).all()
         np.testing.assert_allclose(call(x), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+SERIES: dict[str, Callable[..., keras.Model]] = {
+    "lstm": partial(SeriesLSTM, units=6),
+    "gru": partial(SeriesGRU, units=6, pool="attention"),
+    "tempcnn": partial(TempCNN, filters=8, dense=16),
+    "inception": partial(InceptionTime, filters=4),
+    "transformer": partial(SeriesTransformer, width=16, depth=1),
+    "ltae": partial(LTAE, width=32, heads=4, mlp=(16,)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [None, 12])
+@pytest.mark.parametrize("format", ENDINGS)
+@pytest.mark.parametrize("name", SERIES)
+def test_classes_of_series_are_those_of_keras(tmp_path: Path, format: Any, name: str, length: int | None) -> None:
+    if not available(format):
+        pytest.skip(f"what {format} needs is not installed")
+    keras.utils.set_random_seed(2)
+    network, rng = SERIES[name](2, 3, length=length, mean=[0.3, 0.3], std=[0.2, 0.2]), np.random.default_rng(4)
+    for weight in network.weights:
+        weight.assign(weight + np.abs(rng.normal(0, 0.1, weight.shape)))
+    network.save(tmp_path / "network.keras")
+    target = tmp_path / f"converted{ENDINGS[format]}"
+    assert 64 < convert(tmp_path / "network.keras", target, format=format) < 100_000
+    call = run_converted(target, format, series=True)
+    for shape in ((1, length or 1), (5, length or 31)):
+        values, days = random_series(shape, bands=2)
+        given = {"values": values, "days": days}
+        expected = keras.ops.convert_to_numpy(network(given, training=False))
+        np.testing.assert_allclose(softmax(call(given), -1), softmax(expected, -1), rtol=0, atol=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="converted in a process that runs TensorFlow")
+def test_other_inputs_are_refused(tmp_path: Path) -> None:
+    inputs = {name: keras.Input((3,), name=name) for name in ("state", "times")}
+    keras.Model(inputs, layers.Add()(list(inputs.values()))).save(tmp_path / "network.keras")
+    with pytest.raises(
+        ValueError, match="2 inputs and 1 outputs; one of each was expected, or the inputs values and days"
+    ):
+        convert_here(tmp_path / "network.keras", tmp_path / "n.onnx", format="onnx")
+
+
+@pytest.mark.parametrize("length", [None, 5])
+def test_converted_networks_are_tried_on_irregular_dates_and_gaps(length: int | None) -> None:
+    network = LTAE(2, 3, length=length, width=8, heads=2, mean=[100.0, 5.0], std=[10.0, 1.0])
+    given = [inputs for inputs, _ in conversion._sample_series(network, lambda inputs: np.empty(0))]
+    assert [inputs["values"].shape[1] for inputs in given] == ([29, 12] if length is None else [5, 5])
+    for inputs in given:
+        values, days = inputs["values"], inputs["days"]
+        seen = np.isfinite(values)
+        assert values.dtype == days.dtype == np.float32 and values.shape[:2] == days.shape
+        assert (np.diff(days, axis=1) > 0).all() and len(np.unique(np.diff(days, axis=1))) > 1
+        assert seen[0].any(-1).all() and not seen[-1].any() and seen[1].any(-1).sum() <= 1
+        assert 70 < np.nanmedian(values[..., 0]) < 130 and 3 < np.nanmedian(values[..., 1]) < 7
 
 
 @pytest.mark.slow

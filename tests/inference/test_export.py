@@ -9,18 +9,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pystac
 import pytest
 import rasterio
+from scipy.special import softmax
 
 import geodl
-from geodl.bundle import load_network
+from geodl.bundle import load_network, write_bundle
 from geodl.contract import Contract
 from geodl.errors import BackendUnavailable, BundleError, OptionError, OutputExists, OutputUnwritable
 from geodl.inference import export as module
 from geodl.inference.conversion import available
 from geodl.inference.export import export
+from geodl.models import LTAE
+from tests.inference.convertedseries import convert_here, random_series
+from tests.inference.cropfakes import make_contract
 from tests.inference.fakes import TRANSFORM
 
 STORED = Path(__file__).parents[1] / "stored" / "bundle_v1"
@@ -109,6 +114,58 @@ def test_contract_mlm_and_readme_stand_beside_the_network(bundle: Path) -> None:
     assert "| 1 | 2 | land | #117733 |" in readme
     assert "Nodata is not-a-number" in readme and "float32, (batch, y, x, class)" in readme
     assert "depends on 5 input pixels" in readme and "multiples of 2 " in readme and "$" not in readme
+
+
+@pytest.mark.parametrize("format", ["onnx", *(pytest.param(f, marks=pytest.mark.slow) for f in list(NETWORKS)[1:])])
+def test_the_readme_runs_a_network_for_series(tmp_path: Path, format: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not available(format):
+        pytest.skip(f"what {format} needs is not installed")
+    keras.utils.set_random_seed(0)
+    network = LTAE(2, 3, width=16, heads=2, mlp=(8,), mean=[0.2, 0.4], std=[0.1, 0.1])
+    contract = make_contract(cloud_band="scl", cloud_values=(8.0, 9.0))
+    write_bundle(tmp_path / "run", network=network, contract=contract, recipe="", metrics={})
+    if format == "onnx" and keras.backend.backend() == "tensorflow":
+        # A process of its own, which other tests start, would take as long as all of this.
+        monkeypatch.setattr(module, "convert", convert_here)
+    folder = export(tmp_path / "run", tmp_path / "deploy", format=format)
+    assert {path.name for path in folder.iterdir()} == {"contract.json", "README.md"} | NETWORKS[format]
+    readme = (folder / "README.md").read_text()
+    assert "$" not in readme and "python example.py" not in readme
+    for sentence in (
+        "float32, (batch, time, band). Dates: any number.",
+        "So is an observation where the band scl of its date has one of the values 8, 9.",
+        "1 on the 1st of January of the year in which the series begins",
+        "| 2 | 7 | bare soil | #0072b2 |",
+    ):
+        assert sentence in readme, sentence
+    values, days = random_series((4, 11), bands=2)
+    np.save(folder / "values.npy", values)
+    np.save(folder / "days.npy", days)
+    code = "import sys; sys.modules['geodl'] = None\n" + readme.split("```python\n")[1].split("```")[0]
+    ended = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    shares = softmax(keras.ops.convert_to_numpy(network({"values": values, "days": days}, training=False)), -1)
+    for line, row in zip(ended.stdout.splitlines(), shares, strict=True):
+        best = contract.output.classes[row.argmax()]
+        value, *name, share = line.split()
+        assert (int(value), " ".join(name)) == (best.value, best.name)
+        assert float(share) == pytest.approx(row.max(), abs=2e-4)
+
+
+@pytest.mark.usefixtures("converted")
+def test_the_readme_tells_which_dates_a_network_wants(tmp_path: Path) -> None:
+    bundle = write_bundle(
+        tmp_path / "run", network=keras.Sequential(), contract=make_contract(size=3, days=(32, 48.5, 64)), recipe="",
+        metrics={},
+    )  # fmt: skip
+    readme = (export(bundle, format="saved_model") / "README.md").read_text()
+    assert "Dates: exactly 3." in readme and "observed on these 3, in their order: 32, 48.5, 64." in readme
+    assert "network.serve(values=" in readme and "band scl" not in readme
+    undated = write_bundle(
+        tmp_path / "undated", network=keras.Sequential(), contract=make_contract(unit=""), recipe="", metrics={}
+    )
+    readme = (export(undated, format="saved_model") / "README.md").read_text()
+    assert "a day is the position of the date, 0, 1, 2, …." in readme
 
 
 @pytest.mark.usefixtures("converted")

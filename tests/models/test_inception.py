@@ -15,10 +15,12 @@ from tests.series_case import BANDS, CLASSES, MEAN, STD, TIME, answer, check_mis
 SMALL: dict[str, Any] = {"filters": 3, "kernels": (5, 2), "depth": 2, "bottleneck": 4, "residual": 2}
 
 
+@once
 def test_case(tmp_path: Path) -> None:
-    run_series_case(InceptionTime, {**SMALL, "dropout": 0.1}, tmp_path)
+    run_series_case(InceptionTime, {**SMALL, "depth": 1, "residual": 1, "dropout": 0.1}, tmp_path)
 
 
+@once
 def test_what_was_not_observed_does_not_count() -> None:
     check_missing(InceptionTime(BANDS, CLASSES, mean=MEAN, std=STD, validity=True, **SMALL), removable=False)
 
@@ -29,6 +31,7 @@ def test_nor_does_it_in_a_series_of_given_length() -> None:
     check_missing(network, removable=False, padded=False)
 
 
+@once
 def test_without_gaps_a_module_is_the_papers() -> None:
     network = InceptionTime(BANDS, CLASSES, dates=False, **{**SMALL, "depth": 1, "bottleneck": 1, "residual": None})
     module = keras.Model(network.inputs, network.get_layer("module1_branches").output)

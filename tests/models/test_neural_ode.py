@@ -14,6 +14,7 @@ from geodl.losses.dynamics import StateLikelihood, StateNorm
 from geodl.models.errorgrowth import ErrorGrowth
 from geodl.models.fields import BilinearField, MLPField
 from geodl.models.neural_ode import MLPODE, BilinearODE, NeuralODE, ResidualODE
+from tests.model_case import once
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -76,7 +77,11 @@ def test_gradients_reach_weights_and_first_states() -> None:
 
 @pytest.mark.parametrize(
     ("build", "head"),
-    [(MLPODE, "state"), (ResidualODE, "gaussian"), (BilinearODE, "state")],
+    [
+        pytest.param(MLPODE, "state", marks=once),
+        (ResidualODE, "gaussian"),
+        pytest.param(BilinearODE, "state", marks=once),
+    ],
     ids=["mlp", "residual gaussian", "bilinear"],
 )
 def test_networks_train_and_are_loaded_again(build: Any, head: Any, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from geodl.models.resizing import (
     PixelShuffle,
     PixelUnshuffle,
 )
+from tests.model_case import once
 
 
 def chain(*stack: Any) -> keras.Model:
@@ -101,7 +102,11 @@ STACKS: dict[str, Callable[[], keras.Model]] = {
 }
 
 
-@pytest.mark.parametrize("name", STACKS)
+# Layers may be another thing on each backend; networks are made of them, and are the dearest to compile.
+NETWORKS = ("unet with gates", "unet on folded pixels", "dncnn", "residual unet", "ffdnet", "srcnn", "edsr", "guided")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=once) if name in NETWORKS else name for name in STACKS])
 def test_margin_is_what_one_pixel_reaches(name: str) -> None:
     network = positive(STACKS[name]())
     margin = receptive_margin(network)
@@ -119,6 +124,7 @@ def test_interpolations_of_keras(interpolation: str, margin: int) -> None:
     assert receptive_margin(network) == margin
 
 
+@once
 def test_default_unet() -> None:
     # Along the finest of the 16 phases: 2 convolutions at each level down and up, 2 at the bottom: 15 × 2 × 2 + 2 × 16
     # pixels, and up to 15 more to the edge of the coarsest pixel.
@@ -127,6 +133,7 @@ def test_default_unet() -> None:
     assert receptive_margin(network) == 15 * 4 + 32 + 15
 
 
+@once
 @pytest.mark.parametrize("options", [{"depth": 2}, {"depth": 1, "stem": 2, "attention": True, "residual": True}])
 def test_a_window_with_its_margin_gives_what_the_whole_gives(options: dict[str, Any]) -> None:
     keras.utils.set_random_seed(0)

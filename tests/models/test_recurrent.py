@@ -10,22 +10,18 @@ from scipy.special import expit
 
 from geodl.errors import OptionError
 from geodl.models.recurrent import SeriesGRU, SeriesLSTM
-from tests.model_case import once, some
+from tests.model_case import once
 from tests.series_case import BANDS, CLASSES, answer, check_missing, gappy, run_series_case
 
 SMALL: dict[str, Any] = {"units": 5, "dropout": 0.0}
 
 
 def test_case(tmp_path: Path) -> None:
-    run_series_case(SeriesLSTM, {"units": 8, "layers": 1, "pool": "attention"}, tmp_path, xla=True)
+    run_series_case(SeriesLSTM, {"units": 8, "layers": 1, "bidirectional": False, "pool": "attention"}, tmp_path)
 
 
 @once
-def test_case_of_gru(tmp_path: Path) -> None:
-    run_series_case(SeriesGRU, {"units": 8, "layers": 1, "bidirectional": False}, tmp_path)
-
-
-@some(SeriesLSTM, SeriesGRU)
+@pytest.mark.parametrize("build", [SeriesLSTM, SeriesGRU])
 def test_what_was_not_observed_does_not_count(build: Any) -> None:
     check_missing(build(BANDS, CLASSES, validity=True, **SMALL), removable=True)
 
@@ -54,6 +50,7 @@ def test_states_are_the_equations_over_the_observed_dates() -> None:
                 np.testing.assert_allclose(result[series, date, half], h, atol=1e-5)
 
 
+@once
 def test_without_gaps_they_are_keras_own_layers() -> None:
     network = SeriesGRU(BANDS, CLASSES, dates=False, **SMALL)
     x = np.random.default_rng(0).normal(size=(4, 6, BANDS)).astype("float32")

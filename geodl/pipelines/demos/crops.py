@@ -146,14 +146,16 @@ def _picture(
     early = evaluation.details["early_season"]
     scores = {"accuracy": early["accuracy"], "macro F1": early["macro_f1"]}
     season = early_season_figure(early["days"], scores, title="Fields told apart before the season is over")
-    return joined(to_png(figure), to_png(_profiles(learnt)), to_png(season))
+    return joined(
+        to_png(figure), to_png(_profiles(learnt, {info.name: info.colour for info in classes})), to_png(season)
+    )
 
 
-def _profiles(table: SeriesTable) -> Any:
-    """Draws the NDVI of the crops by half-months."""
+def _profiles(table: SeriesTable, colours: dict[str, str]) -> Any:
+    """Draws the NDVI of the crops by half-months, in the colours of the map."""
     assert table.labels is not None
     edges = np.arange(1, 367, 15)
-    profiles, colours = {}, {}
+    profiles = {}
     for k, info in enumerate(table.classes):
         of = table.labels == k
         values, days = table.values[of][..., _NDVI], table.days[of]
@@ -162,7 +164,7 @@ def _profiles(table: SeriesTable) -> Any:
             here = values[(days >= begin) & (days < end) & np.isfinite(values)]
             if len(here):
                 curves[:, step] = np.quantile(here, (0.1, 0.5, 0.9))
-        profiles[info.name], colours[info.name] = (curves[0], curves[1], curves[2]), info.colour
+        profiles[info.name] = (curves[0], curves[1], curves[2])
     middles = (edges[1:] + edges[:-1]) / 2
     return profiles_figure(middles, profiles, band="NDVI", colours=colours, title="NDVI of the series that are learnt")
 

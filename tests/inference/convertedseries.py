@@ -1,0 +1,30 @@
+"""Series with gaps, and conversion without a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from geodl.inference import conversion
+
+__all__ = ("convert_here", "random_series")
+
+
+def random_series(shape: tuple[int, int], bands: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Values and days of (series, dates): irregular dates, missing bands and dates, a series without any observation."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0.3, 0.2, (*shape, bands)).astype(np.float32)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[rng.random(shape) < 0.4] = np.nan
+    values[0] = np.nan
+    days = (rng.integers(-20, 90, (shape[0], 1)) + np.cumsum(rng.integers(1, 40, shape), axis=1)).astype(np.float32)
+    return values, days
+
+
+def convert_here(network_file: Path, target: Path, *, format: str) -> None:
+    """`geodl.inference.conversion.convert` in this process, whose backend must be TensorFlow."""
+    with patch.object(sys, "excepthook"):
+        conversion._main(format, str(network_file), str(target))
