@@ -127,6 +127,7 @@ app.command(
         "geodl train superresolution --set data.images=scenes/ --set scale=2 --output runs/finer",
         "geodl train nowcasting --set data.sequences=radar/ --output runs/now",
         "geodl train dynamics --set system=lorenz96 --output runs/l96",
+        "geodl train crops --set data.series=series.parquet --output runs/crops",
         "geodl train my-recipe.yaml --fold 0 --output runs/fold-0",
     )
 )(train)

@@ -16,7 +16,9 @@ __all__ = ("demo",)
 def demo(
     name: Annotated[
         str,
-        typer.Argument(metavar="[PIPELINE]", help="segmentation, denoising, superresolution, nowcasting or dynamics."),
+        typer.Argument(
+            metavar="[PIPELINE]", help="segmentation, denoising, superresolution, nowcasting, dynamics or crops."
+        ),
     ] = "segmentation",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")
@@ -27,7 +29,7 @@ def demo(
     """Train on embedded scenes, map one never seen, score it, and draw it: the whole walk in a few minutes.
 
     segmentation: land cover of simulated scenes. denoising: an elevation model. superresolution: photographs.
-    nowcasting: simulated rain. dynamics: the system of Lorenz (1963).
+    nowcasting: simulated rain. dynamics: the system of Lorenz (1963). crops: simulated seasons.
     """
     from geodl._quiet import load_backend
 

@@ -16,7 +16,7 @@ from geodl.pipelines import demo
 def test_unknown_demo_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         OptionError,
-        match="expected one of: segmentation, denoising, superresolution, nowcasting, dynamics. Received: 'weather'",
+        match="expected one of: segmentation, denoising, superresolution, nowcasting, dynamics, crops. Received: 'weather'",
     ):
         demo("weather", output=tmp_path)
 

@@ -9,6 +9,7 @@ import pytest
 
 from geodl.errors import RecipeError
 from geodl.recipe import (
+    CropsRecipe,
     DenoisingRecipe,
     DynamicsRecipe,
     NowcastingRecipe,
@@ -25,6 +26,7 @@ KINDS: dict[str, type[Recipe]] = {
     "segmentation": Recipe,
     "nowcasting": NowcastingRecipe,
     "dynamics": DynamicsRecipe,
+    "crops": CropsRecipe,
 }
 
 
