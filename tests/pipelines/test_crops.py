@@ -18,7 +18,7 @@ from geodl.data.series import SeriesSamples, open_series
 from geodl.data.simulate import simulate_crop_cube, simulate_series
 from geodl.errors import BandMismatch, LabelsOutOfRange, RecipeError
 from geodl.pipelines.crops import Crops
-from geodl.pipelines.demos.crops import _long
+from geodl.pipelines.demos.crops import long_frame
 from geodl.pipelines.task import open_pipeline
 from tests.pipeline_case import PipelineCase
 
@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
 def write(path: Path, count: int = 64, **options: Any) -> str:
     """A long table of simulated seasons, as a user has one."""
     table = simulate_series(count, seed=0, regions=("west",), revisit=20, **options)
-    _long(table, "train").drop(columns="split").to_parquet(path, index=False)
+    long_frame(table, "train").drop(columns="split").to_parquet(path, index=False)
     return str(path)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from geodl.contract import ClassInfo
     from geodl.data.series.table import SeriesTable
 
-__all__ = ("show",)
+__all__ = ("long_frame", "show")
 
 _SEED = 0
 _YEARS = (2019, 2020)
@@ -77,7 +77,7 @@ def _write(folder: Path, series: Path, cube: Path, fields: Path) -> SeriesTable:
     parts = {
         part: simulate_series(_SERIES[part], seed=_SEED, part=part, years=_YEARS, regions=("west",)) for part in PARTS
     }
-    pd.concat([_long(table, part) for part, table in parts.items()]).to_parquet(series, index=False)
+    pd.concat([long_frame(table, part) for part, table in parts.items()]).to_parquet(series, index=False)
     images, polygons = simulate_crop_cube(seed=_SEED, size=_SIZE, year=_MAPPED, region="west")
     images.to_netcdf(cube)
     fields.unlink(missing_ok=True)
@@ -85,8 +85,8 @@ def _write(folder: Path, series: Path, cube: Path, fields: Path) -> SeriesTable:
     return parts["train"]
 
 
-def _long(table: SeriesTable, part: str) -> pd.DataFrame:
-    """Writes a table as a long one: a row for each series and date."""
+def long_frame(table: SeriesTable, part: str) -> pd.DataFrame:
+    """Writes a simulated table as a long one, as users have them: a row for each series and date, clouds in a column."""
     import pandas as pd
 
     assert table.years is not None and table.labels is not None
