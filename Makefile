@@ -14,7 +14,7 @@ demo: $(INSTALLED)
 # Two processes, file by file; tests that share what is dear to make lie in one file.
 test: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n 2 --dist loadfile
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile tests/models tests/metrics tests/losses
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile tests/models tests/losses
 
 test-slow: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m slow --timeout 3600

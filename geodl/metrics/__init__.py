@@ -1,6 +1,7 @@
 """Metrics: one file per task, each streaming over a data set and blind to ignored pixels."""
 
 from geodl.metrics.bootstrap import intervals, paired_difference
+from geodl.metrics.classification import ClassificationMetrics
 from geodl.metrics.despeckling import DespecklingMetrics
 from geodl.metrics.nowcast import NowcastMetrics
 from geodl.metrics.pooling import combine, nowcast_scores
@@ -8,6 +9,7 @@ from geodl.metrics.restoration import RestorationMetrics
 from geodl.metrics.segmentation import SegmentationMetrics
 
 __all__ = (
+    "ClassificationMetrics",
     "DespecklingMetrics",
     "NowcastMetrics",
     "RestorationMetrics",

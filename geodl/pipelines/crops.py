@@ -209,7 +209,9 @@ class Crops(Pipeline):
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws the confusion matrix, profiles, the curve over the season, importance and calibration."""
         assert isinstance(samples, SeriesSamples)
-        confusion = confusion_figure(np.array(evaluation.details["confusion"]), evaluation.details["classes"])
+        confusion = confusion_figure(
+            np.array(evaluation.details["confusion"]), evaluation.details["classes"], told="class told by the network"
+        )
         return {
             "What became of the series of each class": to_png(confusion),
             **season_figures(samples, contract, evaluation.details),

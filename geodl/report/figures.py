@@ -25,6 +25,8 @@ __all__ = ("confusion_figure", "learning_curves", "map_figure", "picture", "samp
 
 _CONFIDENCE: dict[str, Any] = {"cmap": "cividis", "norm": Normalize(0, 1)}
 _INK = "#333333"
+_WRITTEN = 16
+"""Most classes of a confusion matrix whose shares are written as numbers, too."""
 
 
 def map_figure(
@@ -140,27 +142,29 @@ def learning_curves(history: Sequence[Mapping[str, float]], *, monitor: str | No
     return figure
 
 
-def confusion_figure(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Draws a confusion matrix: what became of the pixels of each true class.
+def confusion_figure(confusion: np.ndarray, classes: Sequence[str], *, told: str = "class in the map") -> Figure:
+    """Draws a confusion matrix: what became of the pixels, or series, of each true class.
 
     Args:
-        confusion: pixels by true class (rows) and class in the map (columns), shape (classes, classes).
+        confusion: counts by true class (rows) and class told (columns), shape (classes, classes).
         classes: their names.
+        told: name of the horizontal axis.
     """
     confusion = np.asarray(confusion, float)
     total = confusion.sum(axis=1, keepdims=True)
     share = np.divide(confusion, total, out=np.full(confusion.shape, np.nan), where=total > 0)
     n = len(classes)
-    side = max(3.6, 0.62 * n + 1.8)
+    # Shares are written where there is room for them.
+    side = max(3.6, (0.62 if n <= _WRITTEN else 0.34) * n + 1.8)
     figure = _figure(side + 0.9, side)
     axes = figure.subplots()
     drawn = axes.imshow(share, cmap="Blues", norm=Normalize(0, 1))
     axes.patch.set(**NODATA)
     axes.set_xticks(range(n), classes, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(range(n), classes, fontsize=8)
-    _name_axes(axes, "class in the map", "true class", "")
+    _name_axes(axes, told, "true class", "")
     axes.grid(visible=False)
-    if n <= 16:
+    if n <= _WRITTEN:
         for (row, column), value in np.ndenumerate(share):
             if math.isfinite(value):
                 colour = "white" if value > 0.55 else _INK
