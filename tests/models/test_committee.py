@@ -50,7 +50,9 @@ def test_each_member_learns_as_if_it_were_alone() -> None:
     for one, other in zip(alone, together, strict=True):
         one.set_weights(other.get_weights())
     committee = Committee(together)
-    committee.compile(keras.optimizers.SGD(0.1), PerMember(CrossEntropy()), jit_compile=keras.backend.backend() == "jax")
+    committee.compile(
+        keras.optimizers.SGD(0.1), PerMember(CrossEntropy()), jit_compile=keras.backend.backend() == "jax"
+    )
     committee.train_on_batch(given(x), y)
     for one, other in zip(alone, together, strict=True):
         # The mean over two members gives each half the gradient.
