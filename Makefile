@@ -42,6 +42,7 @@ bench: $(PEERS)
 	$(PEER)/python benchmarks/convlstm.py
 	$(PEER)/python benchmarks/nowcast_domain.py
 	$(PEER)/python benchmarks/neural_ode.py
+	$(PEER)/python benchmarks/series.py
 	$(PEER)/python benchmarks/memory.py
 	$(PEER)/python benchmarks/table.py
 

@@ -98,6 +98,7 @@ def test_series_that_cannot_teach_are_left_out() -> None:
         MaskedSeries(values[:2], days[:2], mean=MEAN, std=STD, batch_size=4)
 
 
+@once
 def test_training_is_deterministic_and_spares_the_head() -> None:
     values, days = _series()
     first, found = None, []

@@ -16,6 +16,7 @@ from tests.series_case import BANDS, CLASSES, answer, check_missing, gappy, run_
 SMALL: dict[str, Any] = {"units": 5, "dropout": 0.0}
 
 
+@once
 def test_case(tmp_path: Path) -> None:
     run_series_case(SeriesLSTM, {"units": 8, "layers": 1, "bidirectional": False, "pool": "attention"}, tmp_path)
 

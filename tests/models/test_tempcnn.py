@@ -17,6 +17,7 @@ from tests.series_case import BANDS, CLASSES, MEAN, STD, TIME, answer, check_mis
 SMALL: dict[str, Any] = {"filters": 6, "dense": 10, "dropout": 0.0, "depth": 2}
 
 
+@once
 def test_case(tmp_path: Path) -> None:
     run_series_case(TempCNN, SMALL, tmp_path)
 

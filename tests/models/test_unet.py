@@ -10,12 +10,9 @@ import pytest
 from geodl.errors import OptionError
 from geodl.losses import CrossEntropy
 from geodl.models import UNet
-from tests.model_case import run_network_case
+from tests.model_case import once, run_network_case
 
 SMALL: dict[str, Any] = {"channels": 3, "classes": 4, "width": 4, "depth": 2}
-
-
-once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="says nothing new on another backend")
 
 
 def labels(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -25,7 +22,8 @@ def labels(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        # What follows has all of its blocks.
+        pytest.param({}, marks=once),
         {"depth": 1, "norm": "group", "residual": True},
         {"depth": 1, "norm": None, "attention": True, "dropout": 0.1},
         {"depth": 1, "stem": 2},
