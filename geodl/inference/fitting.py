@@ -5,8 +5,8 @@ from __future__ import annotations
 from geodl.contract import Contract
 from geodl.data.pixelsize import to_pixel_size
 from geodl.data.resample import Method
-from geodl.data.source import Source, are_nameless, one_time
-from geodl.errors import BandMismatch, UnitMismatch
+from geodl.data.source import Source, one_time
+from geodl.inference.bandorder import in_band_order
 
 __all__ = ("fit_source",)
 
@@ -37,22 +37,8 @@ def fit_source(
         ResolutionMismatch: the pixel size differs by more than a tenth, and is not to be changed, or cannot be.
         SourceUnreadable: the source has several times.
     """
-    fitted = _with_bands(one_time(source), contract)
-    for band, wanted in zip(fitted.bands, contract.input.bands, strict=True):
-        if band.unit and wanted.unit and band.unit.casefold() != wanted.unit.casefold():
-            raise UnitMismatch(source.name, band=wanted.name, expected=wanted.unit, received=band.unit)
+    fitted = in_band_order(one_time(source), contract.input.bands)
     y, x = (contract.input.dim(name) for name in ("y", "x"))
     if y.step is None or x.step is None or (any_resolution and resample is None):
         return fitted
     return to_pixel_size(fitted, (y.step, x.step), y.unit, method=resample, advice=advice)
-
-
-def _with_bands(source: Source, contract: Contract) -> Source:
-    own, wanted = ([band.name for band in bands] for bands in (source.bands, contract.input.bands))
-    folded = {name.casefold(): name for name in own}
-    if len(folded) == len(own) and all(name.casefold() in folded for name in wanted):
-        chosen = tuple(folded[name.casefold()] for name in wanted)
-        return source.select(chosen)
-    if (are_nameless(own) or are_nameless(wanted)) and len(own) == len(wanted):
-        return source
-    raise BandMismatch(source.name, expected=wanted, received=own)

@@ -35,7 +35,7 @@ from geodl.pipelines.fields import read_series, series_tables, split_by_recipe
 from geodl.pipelines.networks import build_network
 from geodl.pipelines.season import early_season, importance, season_figures
 from geodl.pipelines.task import Parts, Pipeline, Table
-from geodl.recipe import CropsRecipe, Network, Recipe
+from geodl.recipe import CropsRecipe, Recipe
 from geodl.report.figures import confusion_figure, to_png
 from geodl.training.compute import use_jit
 
@@ -126,8 +126,6 @@ class Crops(Pipeline):
         }
         # Days are no more than positions where nobody states dates.
         defaults = {"length": parts.input.dim("time").size, "dates": parts.input.dim("time").unit == "day"}
-        known = _known(self.recipe.network)
-        defaults = {name: value for name, value in defaults.items() if name in known}
         count = self.recipe.ensemble
         members = []
         for k in range(count):
@@ -232,18 +230,11 @@ class Crops(Pipeline):
         return length
 
 
-def _known(network: Network) -> set[str]:
-    """The arguments of a network's builder."""
-    import inspect
-
-    return set(inspect.signature(_NETWORKS[network.name]).parameters) if network.name in _NETWORKS else set()
-
-
 def _fitted(table: SeriesTable, eaten: ModelInput) -> SeriesSamples:
     """Makes samples of the dates that a network gets; none is drawn more often than another."""
     fixed = eaten.dim("time").size
     values, days = fit_days(table.values, table.days, eaten.days, fixed=fixed, name=table.name)
-    return SeriesSamples(replace(table, values=values, days=days, dated=table.dated), sampling="random")
+    return SeriesSamples(replace(table, values=values, days=days), sampling="random")
 
 
 def _step(table: SeriesTable) -> float | None:

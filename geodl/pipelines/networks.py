@@ -27,7 +27,7 @@ def build_network(
         builders: what a pipeline offers, by name.
         network: of the recipe: a name and options, of which those that are `auto` are left to `defaults`.
         given: arguments that follow from the data, which a recipe cannot set; those that a builder has not are left out.
-        defaults: arguments that follow from the data where the recipe leaves them open.
+        defaults: arguments that follow from the data where the recipe leaves them open; likewise.
 
     Raises:
         RecipeError: there is no such network or option.
@@ -49,4 +49,5 @@ def build_network(
             problem = f"unknown option of {network.name}. Expected: {', '.join(valid)}."
             raise RecipeError(f"network.{option}", problem, valid=valid)
     chosen = {name: value for name, value in network.options.items() if value != "auto"}
-    return builder(**{name: value for name, value in given.items() if name in known}, **{**(defaults or {}), **chosen})
+    fixed, usual = ({name: each[name] for name in each if name in known} for each in (given, defaults or {}))
+    return builder(**fixed, **{**usual, **chosen})
