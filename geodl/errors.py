@@ -40,6 +40,7 @@ __all__ = (
     "TrainingDiverged",
     "TrajectoryUnusable",
     "UnitMismatch",
+    "WorkersDiffer",
 )
 
 
@@ -338,3 +339,13 @@ class TrainingDiverged(GeodlError):
             "train.schedule.warmup, or look for extreme values in the inputs."
         )
         self.step = step
+
+
+class WorkersDiffer(GeodlError):
+    """Processes that are to train one network together have not the same data, recipe or checkpoint."""
+
+    def __init__(self, what: str, *, first: object, index: int, other: object) -> None:
+        super().__init__(
+            f"The workers cannot train together: {what} differs. Expected, of worker 0: {first}. Received, of worker "
+            f"{index}: {other}. All workers need the same command, the same data and the same --output folder."
+        )

@@ -38,6 +38,9 @@ class Batches(keras.utils.PyDataset):
         start: global step of item 0.
         workers: threads that read samples; 0: each batch is read when it is asked for.
         ahead: batches prepared before they are asked for, when they are asked for in order.
+        share: (k, n): only the k-th (from 0) of n equal parts of each batch's rows, for one of n processes that train
+            together. The weights are then as the samples give them: their sum over the whole batch is not known here,
+            and `geodl.training.globalmean.GlobalMean` divides by it.
 
     Example:
         >>> batches = Batches(samples, batch_size=8, seed=0)
@@ -46,9 +49,21 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, samples: Samples, *, batch_size: int, seed: int, start: int = 0, workers: int = 2, ahead: int = 4
+        self,
+        samples: Samples,
+        *,
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        workers: int = 2,
+        ahead: int = 4,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
+        part, parts = share
+        if not 0 <= part < parts or batch_size % parts:
+            raise ValueError(f"a batch of {batch_size} has no part {part} of {parts} equal ones")
+        self._rows = slice(batch_size // parts * part, batch_size // parts * (part + 1))
         self.samples, self.batch_size, self.seed, self.start = samples, batch_size, seed, start
         self._ahead = ahead if workers else 0
         self._pool = ThreadPoolExecutor(workers, "geodl-batches") if workers else None
@@ -76,7 +91,8 @@ class Batches(keras.utils.PyDataset):
         Returns:
             `x` and `y` as the samples give them, with the batch axis first; `weight`, such that the mean over all its
             elements is 1: Keras divides a loss by the number of elements, and so takes the mean over valid ones,
-            however the batch is shared among devices. A batch without any valid element keeps its zeros.
+            however the batch is shared among devices. A batch without any valid element keeps its zeros. Of a `share`
+            only its rows.
         """
         with self._lock:
             pool, in_turn = self._pool, index == self._next
@@ -96,10 +112,12 @@ class Batches(keras.utils.PyDataset):
         samples = self.samples.at(step) if isinstance(self.samples, StagedSamples) else self.samples
         chosen = self._choose(samples, rng, step)
         if isinstance(samples, GatheredSamples):
-            x, y, weight = samples.read_batch(chosen, rng)
+            x, y, weight = keras.tree.map_structure(lambda array: array[self._rows], samples.read_batch(chosen, rng))
         else:
-            pairs = zip(chosen, rng.spawn(self.batch_size), strict=True)
+            pairs = zip(chosen[self._rows], rng.spawn(self.batch_size)[self._rows], strict=True)
             x, y, weight = _stack([samples.read(int(index), own) for index, own in pairs])
+        if len(weight) < self.batch_size:
+            return x, y, weight
         total = weight.sum(dtype=np.float64)
         return x, y, weight * weight.dtype.type(weight.size / total) if total else weight
 

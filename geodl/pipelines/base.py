@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +16,11 @@ from typing import Any
 
 import keras
 
-from geodl.bundle import is_bundle, read_bundle, remove_bundle, write_bundle
+from geodl.bundle import read_bundle, write_bundle
 from geodl.contract import Contract
 from geodl.data.batches import Batches
 from geodl.data.samples import Samples, StagedSamples
 from geodl.data.splits import check_leakage
-from geodl.errors import OutputExists, OutputUnwritable
 from geodl.inference.opening import open_predictor
 from geodl.inference.runtime import compile_network
 from geodl.models.receptive import receptive_margin, total_stride
@@ -32,11 +30,24 @@ from geodl.recipe import Recipe
 from geodl.report.figures import learning_curves, to_png
 from geodl.report.html import Report, environment, to_html
 from geodl.training.compute import precision_scope
-from geodl.training.distribution import resolve, seed_everything
-from geodl.training.fit import fit, is_unfinished
+from geodl.training.distribution import Devices, resolve, seed_everything, workers
+from geodl.training.fit import fit
+from geodl.training.runfolder import RunFolder
 from geodl.training.transfer import transfer
 
-__all__ = ("Run", "complete_contract", "initialise", "refuse_leakage", "train")
+__all__ = ("Run", "complete_contract", "devices", "initialise", "refuse_leakage", "train")
+
+_FREE = (
+    "distribution.",
+    "train.accumulate",
+    "train.callbacks",
+    "train.checkpoint.",
+    "train.jit",
+    "train.rematerialise",
+    "train.tensorboard",
+    "train.tracker",
+)
+"""Keys that may change between kill and continuation: how a step is computed and what is told of it, not what it is."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,10 @@ class Run:
     `SeriesClassifier` where it is for crops."""
     interrupted: bool = False
     """Whether Ctrl-C ended the training early."""
+    address: str = ""
+    """Where the run lives, as it was asked for: the folder, or an address on object storage, of which it is a copy."""
+    first: bool = True
+    """Whether this process is the first, or only, worker: the one that wrote the run."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -83,7 +98,7 @@ def train(
     recipe: str | Path | Mapping[str, Any] | Recipe,
     overrides: Mapping[str, Any] | None = None,
     *,
-    output: str | Path | None = None,
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     fold: int | None = None,
     progress: bool = False,
@@ -95,7 +110,8 @@ def train(
     Args:
         recipe: name of a shipped recipe (`"segmentation"`), path of a YAML file, mapping, or `Recipe`.
         overrides: dotted keys to values, over the recipe's, for example `{"data.images": "scenes/"}`.
-        output: folder of the run; default `runs/<pipeline>`.
+        output: folder of the run, or an address on object storage (`s3://bucket/run`, `gs://…`); default
+            `runs/<pipeline>`.
         overwrite: replace whatever run `output` holds.
         fold: hold out this fold (from 0) of `data.split.folds` for the scores, and keep the last epoch: an epoch is
             never chosen on what is reported.
@@ -109,6 +125,9 @@ def train(
         OutputExists: `output` holds a finished run.
         CheckpointMismatch: `output` holds an unfinished run of another recipe.
         SplitLeakage: a training sample overlaps a held-out one.
+        BackendUnavailable: the recipe's `distribution` cannot be had here.
+        WorkersDiffer: workers that train together have not the same data, recipe or checkpoint.
+        OutputUnwritable: `output` cannot be written.
         GeodlError: any other mistake that the data or the recipe holds; the message says which.
 
     Example:
@@ -116,9 +135,12 @@ def train(
     """
     pipeline = open_pipeline(recipe, overrides, fold=fold)
     settings = pipeline.recipe
-    folder = _prepare_output(Path(output or Path("runs") / pipeline.name), overwrite)
+    place = RunFolder(output or Path("runs") / pipeline.name)
+    place.prepare(overwrite=overwrite)
+    folder = place.local
     seed_everything(settings.seed)
-    with precision_scope(settings.train.precision), resolve(settings.distribution.strategy).scope():
+    with precision_scope(settings.train.precision), devices(settings).scope():
+        group = workers()
         parts = pipeline.samples()
         refuse_leakage(parts)
         network = pipeline.network(parts)
@@ -128,11 +150,20 @@ def train(
         call = compile_network(network)
         validation = parts.validation
         loss = pipeline.loss()
-        if overwrite:
-            _remove_run(folder)
+        if group.writes:
+            if overwrite:
+                place.clear()
+            place.fetch_log()
+        group.wait()
         outcome = fit(
             network,
-            lambda start: Batches(parts.train, batch_size=settings.train.batch_size, seed=settings.seed, start=start),
+            lambda start: Batches(
+                parts.train,
+                batch_size=settings.train.batch_size,
+                seed=settings.seed,
+                start=start,
+                share=(group.index, group.count),
+            ),
             loss=loss,
             config=settings.train,
             folder=folder,
@@ -142,46 +173,42 @@ def train(
             score_start=pipeline.scores_start,
             breaks=parts.train.changes if isinstance(parts.train, StagedSamples) else (),
             progress=progress,
-            identity=settings.flat(),
+            identity={key: value for key, value in settings.flat().items() if not key.startswith(_FREE)},
+            facts={"the number of training samples": len(parts.train)},
+            storage=place.storage,
         )
-    evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
-    write_bundle(
-        folder,
-        network=network,
-        contract=contract,
-        recipe=settings.to_yaml(),
-        metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
-        report=_report(pipeline, contract, call, parts, outcome.rows, evaluation),
+        evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
+        report = _report(pipeline, contract, call, parts, outcome.rows, evaluation)
+        if group.writes:
+            write_bundle(
+                folder,
+                network=network,
+                contract=contract,
+                recipe=settings.to_yaml(),
+                metrics=evaluation.to_json()
+                if evaluation
+                else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
+                report=report,
+            )
+            place.publish()
+        group.wait()
+    predictor = open_predictor(network, contract, folder)
+    return Run(folder, evaluation, outcome.rows, predictor, outcome.interrupted, place.name, group.writes)
+
+
+def devices(recipe: Recipe) -> Devices:
+    """Returns the devices that a recipe asks for; see `geodl.training.distribution.resolve`."""
+    asked = recipe.distribution
+    return resolve(
+        asked.strategy,
+        batch_size=recipe.train.batch_size,
+        model_devices=asked.model_devices,
+        layout=asked.layout,
     )
-    return Run(folder, evaluation, outcome.rows, open_predictor(network, contract, folder), outcome.interrupted)
 
 
 def _places(samples: Samples) -> Any:
     return (samples.place(i) for i in range(len(samples)))
-
-
-def _prepare_output(folder: Path, overwrite: bool) -> Path:
-    """Refuses a folder that holds a finished run or cannot be written; makes none, as there may be no run yet."""
-    if is_bundle(folder) and not is_unfinished(folder) and not overwrite:
-        raise OutputExists(folder)
-    try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        probe = there / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputUnwritable(folder, error.strerror or error) from error
-    return folder
-
-
-def _remove_run(folder: Path) -> None:
-    """Removes the run that is to be replaced: as late as can be, for the new one may yet turn out to be impossible."""
-    try:
-        remove_bundle(folder)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        (folder / "training.log").unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputUnwritable(folder, error.strerror or error) from error
 
 
 def initialise(network: keras.Model, parts: Parts, path: str) -> Parts:

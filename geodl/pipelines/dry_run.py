@@ -13,11 +13,11 @@ import numpy as np
 
 from geodl.data.batches import Batches
 from geodl.inference.runtime import activation_bytes, compile_network
-from geodl.pipelines.base import complete_contract, initialise, refuse_leakage
+from geodl.pipelines.base import complete_contract, devices, initialise, refuse_leakage
 from geodl.pipelines.task import Parts, Pipeline, Table, open_pipeline
 from geodl.recipe import Recipe
 from geodl.training.compute import precision_scope
-from geodl.training.distribution import resolve, seed_everything
+from geodl.training.distribution import seed_everything
 from geodl.training.fit import compile_for_training
 
 __all__ = ("CheckReport", "check")
@@ -56,7 +56,7 @@ def check(
     pipeline = open_pipeline(recipe, overrides, fold=fold)
     recipe = pipeline.recipe
     seed_everything(recipe.seed)
-    with precision_scope(recipe.train.precision), resolve(recipe.distribution.strategy).scope():
+    with precision_scope(recipe.train.precision), devices(recipe).scope():
         parts = pipeline.samples()
         refuse_leakage(parts)
         network = pipeline.network(parts)

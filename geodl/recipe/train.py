@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from geodl.recipe.sections import Section, paths
 
@@ -49,7 +49,7 @@ class Checkpoint(Section):
 
     steps: int | None = Field(default=None, ge=1)
     """Every so many steps, besides the end of each epoch; null: not by steps."""
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=10.0, gt=0)
     """Every so many minutes, besides the end of each epoch; null: not by time."""
     keep: int = Field(default=2, ge=1)
     """Number of checkpoints kept."""
@@ -73,11 +73,34 @@ class Train(Section):
     """Type that layers compute in; mixed: in 16 bits, with weights and logits in 32. float64 is for `dynamics`."""
     jit: Literal["auto"] | bool = "auto"
     """Whether the training step is compiled by XLA."""
+    accumulate: int = Field(default=1, ge=1)
+    """Equal parts of each batch that go through the network one after the other before the weights are changed once:
+    activations take so many times less memory, and the update is the same."""
+    rematerialise: bool = False
+    """Whether blocks of the network are computed anew on the way back instead of kept: less memory for more time."""
     tensorboard: bool = False
     """Whether logs for TensorBoard are written beside the CSV log."""
+    callbacks: list[dict[str, Any]] = Field(default_factory=list)
+    """Keras callbacks, each with its import path (`class: package.module.Name`) and `options`; a bare path will do."""
+    tracker: Literal["mlflow", "wandb"] | None = None
+    """Where settings and metrics are logged besides the CSV log, if it is installed; null: nowhere."""
+
+    @field_validator("callbacks", mode="before")
+    @classmethod
+    def _bare_paths(cls, callbacks: Any) -> Any:
+        listed = callbacks if isinstance(callbacks, list) else [callbacks]
+        return [{"class": callback} if isinstance(callback, str) else callback for callback in listed]
 
 
 class Distribution(Section):
     """Which devices train."""
 
-    strategy: Literal["auto", "single", "mirrored", "data_parallel", "multi_worker"] = "auto"
+    strategy: Literal["auto", "single", "mirrored", "data_parallel", "model_parallel", "multi_worker"] = "auto"
+    """auto: all accelerators of the machine, or the workers that the environment tells of; single: one device;
+    mirrored (TensorFlow), data_parallel (JAX): each batch shared among this machine's accelerators; model_parallel
+    (JAX): large weights shared among them; multi_worker (JAX): devices of several processes."""
+    model_devices: int | None = Field(default=None, ge=2)
+    """model_parallel: devices that share one network; null: all."""
+    layout: dict[str, list[str | None]] = Field(default_factory=dict)
+    """model_parallel: regular expression of a variable's path to `model` or null for each of its axes; null where it is
+    not to be split. What matches none is split along its last axis, if that is a multiple of the devices."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from geodl.errors import OptionError, TrainingDiverged
 from geodl.training.checkpoint import Checkpoints
+from geodl.training.distribution import Workers
 from geodl.training.history import History
 from geodl.training.interruption import Interruption
 from geodl.training.progress import Progress
@@ -110,6 +111,7 @@ class Record(keras.callbacks.Callback):
         identity: what the run is; stored in every checkpoint.
         interruption: signals received.
         progress: is told of steps and epochs.
+        workers: the first of them writes; a signal that one of them received ends all at the same step.
     """
 
     def __init__(
@@ -123,10 +125,11 @@ class Record(keras.callbacks.Callback):
         identity: Mapping[str, Any],
         interruption: Interruption,
         progress: Progress,
+        workers: Workers,
     ) -> None:
         super().__init__()
         self.written: dict[str, np.ndarray] = {}
-        """Arrays of the last checkpoint."""
+        """Arrays of the last checkpoint of this call; each is a copy that nobody changes."""
         self._history = history
         self._score = score
         self._config = config
@@ -135,6 +138,7 @@ class Record(keras.callbacks.Callback):
         self._identity = identity
         self._interruption = interruption
         self._progress = progress
+        self._workers = workers
         self._clock = self._saved = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -147,7 +151,7 @@ class Record(keras.callbacks.Callback):
         self._progress.step(step, (logs or {}).get("loss", 0.0))
         if step % self._config.steps_per_epoch == 0:
             return
-        if self._interruption.received:
+        if self._interrupted():
             self._save()
             self._end_by_signal()
         elif self._is_due(step):
@@ -166,13 +170,21 @@ class Record(keras.callbacks.Callback):
         }
         history.rows.append(row)
         history.stopped = self.model.stop_training or (patience is not None and history.waited >= patience)
+        if self._workers.writes:
+            history.write_csv(self._table)
         self._save()
-        history.write_csv(self._table)
         self._progress.end_epoch(row, best=history.waited == 0)
         if history.stopped:
             self.model.stop_training = True
-        if self._interruption.received:
+        if self._interrupted():
             self._end_by_signal()
+
+    def _interrupted(self) -> bool:
+        """Whether any worker received a signal; all of them hear it at this step, whichever it came to."""
+        if self._workers.any(self._interruption.received is not None):
+            self._interruption.received = self._interruption.received or signal.SIGTERM
+            return True
+        return False
 
     def _is_due(self, step: int) -> bool:
         every, minutes = self._config.checkpoint.steps, self._config.checkpoint.minutes
@@ -189,7 +201,8 @@ class Record(keras.callbacks.Callback):
             "history": history.to_state(),
             "finished": history.stopped or step == self._config.epochs * self._config.steps_per_epoch,
         }
-        self._store.save(step, self.written, state)
+        if self._workers.writes:
+            self._store.save(step, self.written, state)
         self._saved = time.monotonic()
 
     def _tick(self) -> None:
@@ -199,6 +212,7 @@ class Record(keras.callbacks.Callback):
 
     def _end_by_signal(self) -> None:
         name = "Ctrl-C" if self._interruption.received == signal.SIGINT else "SIGTERM"
+        self._store.wait()
         self._progress.note(f"{name}: training ends at step {self._history.step}, from which it can be continued.")
         if self._interruption.received == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -14,6 +15,8 @@ from geodl.errors import BackendUnavailable, OutputUnwritable
 from geodl.training.callbacks import Record, Score
 from geodl.training.checkpoint import Checkpoint, Checkpoints
 from geodl.training.compute import use_jit
+from geodl.training.distribution import synchronised, workers
+from geodl.training.globalmean import GlobalMean
 from geodl.training.history import History
 from geodl.training.interruption import Interruption
 from geodl.training.line import Feed, Line, legs
@@ -24,10 +27,12 @@ from geodl.training.weights import network_identity, put_back
 
 if TYPE_CHECKING:
     from geodl.recipe import Train
+    from geodl.storage import Storage
 
-__all__ = ("compile_for_training", "fit", "is_unfinished")
+__all__ = ("CHECKPOINTS", "LOG", "TABLE", "compile_for_training", "fit", "is_unfinished")
 
-_CHECKPOINTS = "checkpoints"
+CHECKPOINTS, LOG, TABLE = "checkpoints", "training.log", "log.csv"
+"""Names of a folder and two files of a run."""
 
 
 def fit(
@@ -45,6 +50,8 @@ def fit(
     breaks: Sequence[int] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     identity: Mapping[str, Any] | None = None,
+    facts: Mapping[str, object] = MappingProxyType({}),
+    storage: Storage | None = None,
     progress: bool = True,
 ) -> History:
     """Trains a network with Keras `fit`, or continues the training that `folder` holds.
@@ -76,6 +83,8 @@ def fit(
         callbacks: of Keras; at the end of epochs they find the metrics as `val_<name>`.
         identity: what must not change between kill and continuation, such as the recipe's fields by name; the network's
             layers are added to it.
+        facts: what several workers must have in common beside it, such as the number of samples.
+        storage: where the run lives, if `folder` is only where it works; see `Checkpoints`.
         progress: whether progress is shown.
 
     Returns:
@@ -87,6 +96,7 @@ def fit(
         OutputUnwritable: the folder cannot be written, or the disk is full; the last checkpoint stays as it was.
         RecipeError: no such optimiser or schedule.
         BackendUnavailable: TensorBoard is asked for and not installed.
+        WorkersDiffer: other workers have another recipe, other data or another checkpoint.
 
     Example:
         >>> history = fit(
@@ -102,45 +112,51 @@ def fit(
     except OSError as error:
         raise OutputUnwritable(folder, error.strerror or error) from error
     extra = [*callbacks, *_tensorboard(folder, config)]
-    compile_for_training(model, loss, config)
+    group = workers()
+    compile_for_training(model, loss if group.count == 1 else GlobalMean(loss), config)
     identity = {**(identity or {}), **network_identity(model)}
-    store = Checkpoints(folder / _CHECKPOINTS, keep=config.checkpoint.keep)
-    found = store.latest()
-    history = History()
-    if found:
-        found.require(identity)
-        put_back(model, found.arrays, path=found.path)
-        history = History.from_state(found.state["history"])
-    score = Score(
-        history,
-        evaluate=evaluate,
-        monitor=monitor,
-        mode=mode,
-        metrics=_group(found, "metrics") if history.step % config.steps_per_epoch else [],
-        best=_group(found, "best") or None,
-        start=score_start,
-    )
-    display = Progress(
-        epochs=config.epochs,
-        steps_per_epoch=config.steps_per_epoch,
-        batch_size=config.batch_size,
-        monitor=f"val_{monitor}" if evaluate else None,
-        log=folder / "training.log",
-        shown=progress,
-    )
-    with display, Interruption() as interruption:
-        record = Record(
+    with (
+        Checkpoints(folder / CHECKPOINTS, keep=config.checkpoint.keep, storage=storage, beside=(LOG, TABLE)) as store,
+        Interruption() as interruption,
+        synchronised(model),
+    ):
+        found = store.latest()
+        history = History()
+        if found:
+            found.require(identity)
+            put_back(model, found.arrays, path=found.path)
+            history = History.from_state(found.state["history"])
+        group.agree({"the step of the last checkpoint": history.step, **facts, **identity})
+        score = Score(
             history,
-            score=score,
-            config=config,
-            store=store,
-            table=folder / "log.csv",
-            identity=identity,
-            interruption=interruption,
-            progress=display,
+            evaluate=evaluate,
+            monitor=monitor,
+            mode=mode,
+            metrics=_group(found, "metrics") if history.step % config.steps_per_epoch else [],
+            best=_group(found, "best") or None,
+            start=score_start,
         )
-        callbacks = [score, *extra, record]
-        _walk(model, batches, callbacks, breaks, record=record, history=history, config=config, display=display)
+        with Progress(
+            epochs=config.epochs,
+            steps_per_epoch=config.steps_per_epoch,
+            batch_size=config.batch_size,
+            monitor=f"val_{monitor}" if evaluate else None,
+            log=folder / LOG if group.writes else None,
+            shown=progress and group.writes,
+        ) as display:
+            record = Record(
+                history,
+                score=score,
+                config=config,
+                store=store,
+                table=folder / TABLE,
+                identity=identity,
+                interruption=interruption,
+                progress=display,
+                workers=group,
+            )
+            callbacks = [score, *extra, record]
+            _walk(model, batches, callbacks, breaks, record=record, history=history, config=config, display=display)
     if evaluate is not None and keep == "best" and score.best is not None:
         for variable, value in zip(model.variables, score.best, strict=True):
             variable.assign(value)
@@ -149,9 +165,9 @@ def fit(
     return history
 
 
-def is_unfinished(folder: str | Path) -> bool:
+def is_unfinished(folder: str | Path, *, storage: Storage | None = None) -> bool:
     """Says whether `folder` holds a training that `fit` would continue: one that was killed or interrupted."""
-    latest = Checkpoints(Path(folder) / _CHECKPOINTS).latest()
+    latest = Checkpoints(Path(folder) / CHECKPOINTS, storage=storage).latest()
     return latest is not None and not latest.state["finished"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from geodl.errors import RecipeError
+from geodl.training.distribution import over_replicas
 from geodl.training.soap import SOAP
 
 __all__ = ("build_optimizer", "names")
@@ -80,7 +81,7 @@ def build_optimizer(
         if option in settled:
             raise RecipeError(key, "expected as a key of train.optimizer itself.")
     try:
-        optimizer = found(**settled, **(options or {}))
+        optimizer = over_replicas(found)(**settled, **(options or {}))
     except (TypeError, ValueError) as error:
         raise RecipeError("train.optimizer", f"{found.__name__} refuses: {error}") from error
     small = [variable for variable in variables if len(variable.shape) < 2]

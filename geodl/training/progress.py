@@ -27,7 +27,7 @@ class Progress:
         steps_per_epoch: steps between two validations.
         batch_size: samples a step; for samples per second.
         monitor: name of the column of the row that is shown beside the loss, or None.
-        log: file that every line is appended to.
+        log: file that every line is appended to, if any.
         shown: whether anything is shown; the log is written all the same.
         console: where to; standard error by default. A bar if it is a terminal, else one line per epoch.
     """
@@ -39,7 +39,7 @@ class Progress:
         steps_per_epoch: int,
         batch_size: int,
         monitor: str | None,
-        log: Path,
+        log: Path | None,
         shown: bool = True,
         console: Console | None = None,
     ) -> None:
@@ -78,6 +78,8 @@ class Progress:
         """Shows a line and logs it with the time."""
         if self._shown:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if self._log is None:
+            return
         try:
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")

@@ -34,7 +34,8 @@ def _files_of_at_most(size: int) -> Iterator[None]:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    path = Checkpoints(tmp_path / "new" / "checkpoints").save(12, _ARRAYS, _STATE)
+    with Checkpoints(tmp_path / "new" / "checkpoints") as store:
+        path = store.save(12, _ARRAYS, _STATE)
     assert path.name == "step-00000012.npz"
     found = Checkpoints(tmp_path / "new" / "checkpoints").latest()
     assert found is not None
@@ -53,6 +54,7 @@ def test_the_last_few_are_kept_by_step_not_by_name(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path, keep=2)
     for step in (99_999_999, 5, 100_000_000):
         store.save(step, {}, _STATE)
+    store.wait()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-100000000.npz", "step-99999999.npz"]
     store.clear()
     assert not list(tmp_path.iterdir())
@@ -64,6 +66,7 @@ def test_a_file_cut_anywhere_is_passed_over(tmp_path: Path, share: float) -> Non
     store = Checkpoints(tmp_path)
     store.save(1, _ARRAYS, _STATE)
     path = store.save(2, _ARRAYS, _STATE)
+    store.wait()
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.warns(UserWarning, match="step-00000002.npz is damaged"):
         found = store.latest()
@@ -74,6 +77,7 @@ def test_a_file_cut_anywhere_is_passed_over(tmp_path: Path, share: float) -> Non
 def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     path = store.save(2, {"model/0": np.zeros(1000)}, _STATE)
+    store.wait()
     content = bytearray(path.read_bytes())
     content[content.index(b"\0" * 4000) + 2000] ^= 1
     path.write_bytes(content)
@@ -84,11 +88,13 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path, keep=1)
     store.save(1, _ARRAYS, _STATE)
+    store.wait()
     with (
         _files_of_at_most(2000),
         pytest.raises(OutputUnwritable, match="Cannot write .*step-00000002.npz: File too large"),
     ):
         store.save(2, {"model/0": np.ones(10_000)}, _STATE)
+        store.wait()
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.npz"]
     found = store.latest()
     assert found is not None
@@ -98,13 +104,15 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path: Path) -> No
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritable):
-        Checkpoints(tmp_path / "file" / "checkpoints").save(1, _ARRAYS, _STATE)
+        with Checkpoints(tmp_path / "file" / "checkpoints") as store:
+            store.save(1, _ARRAYS, _STATE)
 
 
 def test_a_write_that_was_killed_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a kill between the writing and the renaming."""
     store = Checkpoints(tmp_path)
     store.save(1, _ARRAYS, _STATE)
+    store.wait()
 
     def killed(descriptor: int) -> None:
         raise KeyboardInterrupt
@@ -112,6 +120,7 @@ def test_a_write_that_was_killed_is_no_checkpoint(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         store.save(2, _ARRAYS, _STATE)
+        store.wait()
     (tmp_path / ".step-00000003.npz.partial").write_bytes(b"half")
     found = store.latest()
     assert found is not None
