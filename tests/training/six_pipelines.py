@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from geodl.pipelines.task import open_pipeline
 from geodl.training.distribution import resolve, seed_everything, workers
 from geodl.training.fit import fit
 from geodl.training.weights import values_of
+from tests.training.tiny_run import At
 
 NORM = "batch" if keras.backend.backend() == "jax" else "group"
 """TensorFlow takes the variance in another way where it synchronises it; see `test_distribution`."""
@@ -33,6 +36,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "crops": ("crops:TestWalk", {"network.dropout": 0.0}),
 }
 """Name of a pipeline to its test, which has small data, and what is changed: what is random in each replica is off."""
+
+STATEFUL: dict[str, Any] = {
+    "train.optimizer": {"name": "adamw", "learning_rate": 0.003, "weight_decay": 0.01, "clip_norm": 1.0, "ema": 0.9},
+    "train.schedule": {"name": "cosine", "warmup": 0.1},
+    "train.checkpoint.steps": 3,
+}
+RICH: dict[str, dict[str, Any]] = {"segmentation": {"network.dropout": 0.3, "network.norm": "batch"}}
+"""What has a state or is random: optimiser, moving averages, schedule, dropout; augmentation is on in the recipes."""
 
 STEPS = 20
 
@@ -104,18 +115,25 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--names", nargs="+", default=list(CASES))
     parser.add_argument("--strategies", nargs="+", required=True)
+    parser.add_argument("--kill-at", type=int, help="step at the end of which the process kills itself")
+    parser.add_argument("--rich", action="store_true", help="everything that has a state is on")
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "JSON"))
     asked = parser.parse_args()
     if "multi_worker" not in asked.strategies:
         two_processors()
+    more = {key: json.loads(value) for key, value in asked.set}
+    callbacks = []
+    if asked.kill_at is not None:
+        callbacks = [At(asked.kill_at, lambda: os.kill(os.getpid(), signal.SIGKILL), steps_per_epoch=STEPS // 2)]
     for name in asked.names:
-        data = asked.folder / f"data-{name}-{os.getpid()}"
-        changes = settings(name, data)
+        data = asked.folder / f"data-{name}-{os.environ.get('KERAS_DISTRIBUTION_PROCESS_ID', '0')}"
+        changes = settings(name, data, **(RICH.get(name, {}) | STATEFUL if asked.rich else {}), **more)
         for strategy in asked.strategies:
             run = asked.folder / f"run-{name}-{strategy}"
-            values, history = train(name, changes, run, strategy)
+            values, history = train(name, changes, run, strategy, callbacks=callbacks)
             assert history.step == STEPS, history
             np.savez(run / f"final-{os.environ.get('KERAS_DISTRIBUTION_PROCESS_ID', '0')}.npz", *values)
-        print(name, flush=True)
+            print(json.dumps([name, strategy, history.first_step, history.executed]), flush=True)
 
 
 if __name__ == "__main__":

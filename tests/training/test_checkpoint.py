@@ -103,9 +103,8 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path: Path) -> No
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputUnwritable):
-        with Checkpoints(tmp_path / "file" / "checkpoints") as store:
-            store.save(1, _ARRAYS, _STATE)
+    with pytest.raises(OutputUnwritable), Checkpoints(tmp_path / "file" / "checkpoints") as store:
+        store.save(1, _ARRAYS, _STATE)
 
 
 def test_a_write_that_was_killed_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

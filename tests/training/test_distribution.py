@@ -1,7 +1,11 @@
+"""Which devices train; and that however many they are, they train what one does."""
+
 from __future__ import annotations
 
+import json
 import os
 import random
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,34 +14,53 @@ import keras
 import numpy as np
 import pytest
 
-from geodl.errors import BackendUnavailable, RecipeError
+from geodl.errors import BackendUnavailable, RecipeError, WorkersDiffer
 from geodl.training import distribution
-from geodl.training.distribution import replicas, resolve, seed_everything
+from geodl.training.distribution import Devices, Workers, replicas, resolve, seed_everything, workers
+from geodl.training.globalmean import GlobalMean
 from tests.training import tiny_run
 
-_TENSORFLOW = keras.backend.backend() == "tensorflow"
+_BACKEND = keras.backend.backend()
 
 
 @pytest.mark.parametrize("strategy", ["auto", "single"])
 def test_one_device(strategy: str, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
     monkeypatch.setattr(distribution, "accelerators", lambda: ("GPU:0",))
     devices = resolve(strategy)
-    assert (devices.strategy, devices.names) == ("single", ("GPU:0",))
+    assert (devices.strategy, devices.names, devices.replicas) == ("single", ("GPU:0",), 1)
     with devices.scope():
         assert replicas() == 1
+        assert workers() == Workers(0, 1)
     assert not recwarn.list
 
 
-def test_unused_accelerators_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_several_accelerators_names_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distribution, "accelerators", lambda: ("GPU:0", "GPU:1", "GPU:2"))
-    with pytest.warns(UserWarning, match=r"left unused: GPU:1, GPU:2\. Set distribution\.strategy: mirrored"):
-        assert resolve("auto").names == ("GPU:0",)
+    with pytest.warns(UserWarning, match=r"left unused: GPU:1, GPU:2\. Set distribution\.strategy: auto"):
+        assert resolve("single").names == ("GPU:0",)
 
 
-@pytest.mark.parametrize("strategy", ["mirrored", "data_parallel", "multi_worker"])
+@pytest.mark.parametrize(
+    ("batch_size", "taken", "unused"), [(12, 4, ""), (None, 4, ""), (6, 3, "GPU:3"), (7, 1, "GPU:1, GPU:2, GPU:3")]
+)
+def test_auto_takes_as_many_as_divide_the_batch(
+    batch_size: int | None, taken: int, unused: str, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    names = ("GPU:0", "GPU:1", "GPU:2", "GPU:3")
+    monkeypatch.setattr(distribution, "accelerators", lambda: names)
+    monkeypatch.setattr(distribution, "_on_one_machine", lambda names: Devices("many", names, len(names)))
+    found = resolve("auto", batch_size=batch_size)
+    assert (found.names, found.replicas) == (names[:taken], taken)
+    warned = [str(warning.message) for warning in recwarn.list]
+    assert len(warned) == bool(unused)
+    assert all(f"left unused: {unused}. Set train.batch_size, {batch_size} now" in text for text in warned)
+
+
+@pytest.mark.parametrize("strategy", ["mirrored", "data_parallel", "model_parallel", "multi_worker"])
 def test_what_cannot_be_had_says_why(strategy: str) -> None:
     with pytest.raises(
-        BackendUnavailable, match=rf"distribution\.strategy: {strategy} cannot be had: .*\. Use distribution"
+        BackendUnavailable,
+        match=rf"distribution\.strategy: {strategy} cannot be had: .*\. (Use distribution|See docs/cloud|Set KERAS_B)",
     ):
         resolve(strategy)
 
@@ -45,6 +68,54 @@ def test_what_cannot_be_had_says_why(strategy: str) -> None:
 def test_an_unknown_strategy() -> None:
     with pytest.raises(RecipeError, match=r"Did you mean 'mirrored'\?"):
         resolve("miror")
+
+
+def test_workers_that_the_environment_tells_of_are_not_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would train alone, to the same folder."""
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
+    with pytest.raises(BackendUnavailable, match=r"multi_worker cannot be had: .*"):
+        resolve("auto")
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "two")
+    with pytest.raises(BackendUnavailable, match=r"KERAS_DISTRIBUTION_NUM_PROCESSES cannot be read.*single"):
+        resolve("auto")
+    monkeypatch.delenv("KERAS_DISTRIBUTION_NUM_PROCESSES")
+    cluster = {"cluster": {"worker": ["one:1", "two:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(BackendUnavailable, match="multi_worker cannot be had"):
+        resolve("auto")
+    assert resolve("single").strategy == "single"
+
+
+def test_workers_that_differ_are_told_in_what() -> None:
+    class Two(Workers):
+        def _gather(self, array: np.ndarray) -> np.ndarray:
+            other = array.copy()
+            if array.ndim == 2:
+                other[1] = np.frombuffer(b"99".ljust(64), np.uint8)
+            return np.stack([array, other])
+
+    Workers(0, 1).agree({"samples": 3})
+    with pytest.raises(
+        WorkersDiffer, match=r"samples differs\. Expected, of worker 0: 120\. Received, of worker 1: 99\."
+    ):
+        Two(0, 2).agree({"seed": 5, "samples": 120})
+    assert not Two(0, 2).any(False)
+    assert Two(0, 2).any(True)
+
+
+def test_weights_are_normalised_over_the_global_batch() -> None:
+    rng = np.random.default_rng(0)
+    truth, guess = rng.normal(size=(2, 6, 5)).astype("float32")
+    weight = rng.uniform(size=(6, 5)).astype("float32") * (rng.random((6, 5)) < 0.5)
+    loss = GlobalMean(_Squared())
+    expected = ((truth - guess) ** 2 * weight).sum() / weight.sum()
+    assert float(loss(truth, guess, weight)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(truth, guess, 0 * weight)) == 0
+
+
+class _Squared(keras.losses.Loss):
+    def call(self, y_true: object, y_pred: object) -> object:
+        return keras.ops.square(y_true - y_pred)
 
 
 def test_seeds_give_the_same_first_weights() -> None:
@@ -57,49 +128,87 @@ def test_seeds_give_the_same_first_weights() -> None:
     assert drawn[0] != drawn[2]
 
 
-_TWO_DEVICES = """
-import sys
-from pathlib import Path
-import keras, numpy as np, tensorflow as tf
-processor = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-from geodl.training.compute import use_jit
-from geodl.training.distribution import replicas, resolve, seed_everything
-from tests.training import tiny_run
+def _program(folder: Path, *options: str, backend: str, **environment: str) -> subprocess.Popen[str]:
+    quiet = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3", "GEODL_RUNTIME": "keras"}
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.six_pipelines", str(folder), *options],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "KERAS_BACKEND": backend, **quiet, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
-def network():
-    seed_everything(3)
-    inputs = keras.Input((None, None, 2))
-    x = keras.layers.GroupNormalization(2)(keras.layers.Conv2D(4, 3, padding="same")(inputs))
-    return keras.Model(inputs, keras.layers.Conv2D(3, 1)(keras.layers.ReLU()(x)))
 
-config = tiny_run.train(optimizer={"name": "sgd", "learning_rate": 0.1, "ema": 0.5}, schedule={"name": "constant"})
-class Killed(BaseException): pass
-def kill(): raise Killed
-ends = []
-for strategy in ("single", "mirrored"):
-    devices, folder = resolve(strategy), Path(sys.argv[1]) / strategy
-    with devices.scope():
-        assert replicas() == len(devices.names) == {"single": 1, "mirrored": 2}[strategy], devices
-        try:
-            tiny_run.run(folder, model=network(), config=config, callbacks=[tiny_run.At(8, kill)])
-        except Killed:
-            pass
-        model = network()
-        assert not use_jit(model)
-        _, history = tiny_run.run(folder, model=model, config=config, keep="last")
-        assert history.first_step == 6
-        ends.append(tiny_run.arrays(model))
-print(max(float(abs(a - b).max()) for a, b in zip(*ends)))
-"""
+def _end(program: subprocess.Popen[str]) -> str:
+    out, err = program.communicate()
+    assert program.returncode == 0, err
+    return out
+
+
+def _apart(folder: Path, name: str, strategy: str, *, file: str = "final-0.npz") -> float:
+    """By how much the arrays of a run differ from those of one device, at most."""
+    paths = folder / f"run-{name}-single" / "final-0.npz", folder / f"run-{name}-{strategy}" / file
+    with np.load(paths[0]) as one, np.load(paths[1]) as other:
+        assert one.files == other.files != []
+        pairs = [(one[key].astype("float64"), other[key].astype("float64")) for key in one.files]
+    return max(float(abs(a - b).max()) for a, b in pairs if a.size)
+
+
+_QUICK = ["segmentation", "nowcasting"]
+_SLOW = ["denoising", "superresolution", "dynamics", "crops"]
+_REPLICATED = {"tensorflow": "mirrored", "jax": "data_parallel"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "names"),
+    [
+        pytest.param("tensorflow", _QUICK, id="tensorflow"),
+        pytest.param("jax", _QUICK[:1], id="jax"),
+        pytest.param("tensorflow", _SLOW, id="tensorflow-more", marks=pytest.mark.slow),
+        pytest.param("jax", [*_QUICK[1:], *_SLOW], id="jax-more", marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_make_the_weights_of_one(tmp_path: Path, backend: str, names: list[str]) -> None:
+    strategy = _REPLICATED[backend]
+    _end(_program(tmp_path, "--names", *names, "--strategies", "single", strategy, backend=backend))
+    for name in names:
+        assert _apart(tmp_path, name, strategy) < 1e-5, name
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not _TENSORFLOW, reason="tf.distribute")
-def test_two_mirrored_devices_make_the_update_of_one(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", _TWO_DEVICES, str(tmp_path)]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 1e-5
+def test_weights_shared_among_devices_become_those_of_one(tmp_path: Path) -> None:
+    names = [*_QUICK, "denoising"]
+    _end(_program(tmp_path, "--names", *names, "--strategies", "single", "model_parallel", backend="jax"))
+    for name in names:
+        assert _apart(tmp_path, name, "model_parallel") < 1e-5, name
+
+
+def _two_workers(folder: Path, *options: str, **environment: tuple[str, str]) -> list[subprocess.Popen[str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    told = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": address, "KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}
+    return [
+        _program(
+            folder,
+            *options,
+            backend="jax",
+            KERAS_DISTRIBUTION_PROCESS_ID=str(index),
+            **told,
+            **{name: values[index] for name, values in environment.items()},
+        )
+        for index in range(2)
+    ]
+
+
+@pytest.mark.slow
+def test_two_workers_make_the_weights_of_one(tmp_path: Path) -> None:
+    names = [*_QUICK, *_SLOW]
+    _end(_program(tmp_path, "--names", *names, "--strategies", "single", backend="jax"))
+    for worker in _two_workers(tmp_path, "--names", *names, "--strategies", "multi_worker"):
+        _end(worker)
+    for name in names:
+        for index in range(2):
+            assert _apart(tmp_path, name, "multi_worker", file=f"final-{index}.npz") < 1e-5, (name, index)
