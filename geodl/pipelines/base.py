@@ -179,19 +179,18 @@ def train(
         )
         evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
         report = _report(pipeline, contract, call, parts, outcome.rows, evaluation)
-        if group.writes:
-            write_bundle(
-                folder,
-                network=network,
-                contract=contract,
-                recipe=settings.to_yaml(),
-                metrics=evaluation.to_json()
-                if evaluation
-                else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
-                report=report,
-            )
-            place.publish()
-        group.wait()
+    # Out of the scope, in which whatever one worker makes of the network would wait for the others.
+    if group.writes:
+        write_bundle(
+            folder,
+            network=network,
+            contract=contract,
+            recipe=settings.to_yaml(),
+            metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
+            report=report,
+        )
+        place.publish()
+    group.wait()
     predictor = open_predictor(network, contract, folder)
     return Run(folder, evaluation, outcome.rows, predictor, outcome.interrupted, place.name, group.writes)
 

@@ -178,6 +178,18 @@ def test_two_replicas_make_the_weights_of_one(tmp_path: Path, backend: str, name
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_batch_statistics_are_those_of_the_whole_batch(tmp_path: Path, backend: str) -> None:
+    """With weights that stand still the moving statistics are all that changes."""
+    changes = {"network.norm": '"batch"', "train.optimizer.learning_rate": "1e-12"}
+    options = [part for key, value in changes.items() for part in ("--set", key, value)]
+    strategy = _REPLICATED[backend]
+    names = ("--names", "segmentation", "--strategies", "single", strategy)
+    _end(_program(tmp_path, *names, *options, backend=backend))
+    assert _apart(tmp_path, "segmentation", strategy) < 1e-5
+
+
+@pytest.mark.slow
 def test_weights_shared_among_devices_become_those_of_one(tmp_path: Path) -> None:
     names = [*_QUICK, "denoising"]
     _end(_program(tmp_path, "--names", *names, "--strategies", "single", "model_parallel", backend="jax"))

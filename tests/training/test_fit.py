@@ -52,7 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, keras.Model, 
     return (folder, *run(folder, keep="last"))
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def test_a_run_killed_by_the_system_ends_with_the_arrays_of_one_never_killed(tmp_path: Path, backend: str) -> None:
     killed = _program(tmp_path, "--signal", "SIGKILL", "--at", "8", backend=backend)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
