@@ -32,7 +32,8 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | For
     """Loads a trained network.
 
     Args:
-        path: folder that `geodl.train` wrote. No code from it is executed.
+        path: folder that `geodl.train` wrote, or its address (`s3://`, `gs://` or `https://`), from which it is copied
+            into the user's cache. No code from it is executed.
         runtime: what runs the network: `"keras"`, `"openvino"`, `"onnx"`, or `"auto"`, the fastest that is installed
             for the device. A network is converted once, into the user's cache. Default: what the environment variable
             `GEODL_RUNTIME` says, else `"auto"`.
@@ -45,7 +46,8 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | For
     Raises:
         BundleError: the folder is no bundle, or a file of it is damaged.
         ContractError: it was written by a newer geodl.
-        BackendUnavailable: the runtime is not installed.
+        BackendUnavailable: the runtime, or the package for the address, is not installed.
+        SourceUnreadable: there is no access to the address, or the service does not answer.
 
     Example:
 

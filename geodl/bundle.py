@@ -15,6 +15,7 @@ import yaml
 
 from geodl.contract import Contract
 from geodl.errors import BundleError
+from geodl.storage.address import is_address
 from geodl.wholefile import whole_file
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Bundle:
     """What `read_bundle` found in a folder."""
 
     path: Path
+    """Its folder on this machine; of one at an address, with a copy."""
     contract: Contract
     recipe: dict[str, Any]
     """The effective recipe that it was trained by."""
@@ -120,10 +122,18 @@ def write_bundle(
 def read_bundle(folder: str | Path) -> Bundle:
     """Reads a bundle, all but its network, which is loaded when it is first asked for: that takes a backend.
 
+    Args:
+        folder: of the bundle; or its address (`s3://`, `gs://` or `https://`), from which it is copied into the user's
+            cache, once for each version.
+
     Raises:
         BundleError: the folder is no bundle, is not finished, or a file of it is damaged.
         ContractError: its contract is of a newer geodl.
+        SourceUnreadable: there is no access to the address, or the service does not answer.
+        BackendUnavailable: the package for the address is not installed.
     """
+    if is_address(folder):
+        return _read_copy(str(folder))
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(folder, "No such folder" if not folder.exists() else "Not a folder")
@@ -144,6 +154,22 @@ def read_bundle(folder: str | Path) -> Bundle:
         raise BundleError(folder, f"A file is missing or damaged: {error}") from error
     _check_archive(folder / NETWORK)
     return Bundle(folder, contract, recipe or {}, metrics)
+
+
+def _read_copy(address: str) -> Bundle:
+    from geodl.storage import fetched_folder
+    from geodl.storage.address import shown
+
+    needed = (CONTRACT, RECIPE, NETWORK)
+    folder = fetched_folder(address, needed, optional=(METRICS, MLM, REPORT))
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise BundleError(
+            shown(address),
+            f"No {' and no '.join(missing)} there",
+            advice="Expected what geodl train wrote, once the training is finished.",
+        )
+    return read_bundle(folder)
 
 
 def load_network(path: Path) -> keras.Model:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 __all__ = (
     "BackendUnavailable",
@@ -316,10 +315,10 @@ class OutputExists(GeodlError):
 class OutputUnwritable(GeodlError):
     """The target cannot be written: no such folder, no permission, disk full."""
 
-    def __init__(self, path: str | Path, cause: object) -> None:
-        super().__init__(
-            f"Cannot write {path}: {cause}. Nothing half-written was left there. Check the folder, its permissions and free space."
-        )
+    def __init__(
+        self, path: object, cause: object, *, advice: str = "Check the folder, its permissions and free space."
+    ) -> None:
+        super().__init__(f"Cannot write {path}: {cause}. Nothing half-written was left there. {advice}")
 
 
 class BackendUnavailable(GeodlError):

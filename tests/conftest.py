@@ -21,6 +21,14 @@ settings.load_profile("geodl")
 os.environ.setdefault("GEODL_RUNTIME", "keras")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what tests fetch and convert out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEODL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data; tests that need it skip, by name, where it is absent."""

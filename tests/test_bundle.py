@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import keras
 import numpy as np
 import pystac
 import pytest
 
+import geodl
 from geodl.bundle import is_bundle, read_bundle, remove_bundle, replace_text, write_bundle
 from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
-from geodl.errors import BundleError, ContractError, OutputUnwritable
+from geodl.errors import BundleError, ContractError, OptionError, OutputUnwritable
+from geodl.inference.export import export
 from geodl.models import UNet
+from tests.data.servers import Fault, serve_files
 
 STORED = Path(__file__).parent / "stored" / "bundle_v1"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fsspec.AbstractFileSystem]:
+    """Object storage that holds the stored bundle as memory://bucket/run."""
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path / "cache"))
+    files = fsspec.filesystem("memory")
+    for path in STORED.iterdir():
+        files.pipe_file(f"/bucket/run/{path.name}", path.read_bytes())
+    yield files
+    files.rm("/bucket", recursive=True)
 
 
 def contract() -> Contract:
@@ -139,3 +155,40 @@ def test_a_bundle_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_bundle(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_a_bundle_at_an_address_is_copied_once_for_each_version(bucket: fsspec.AbstractFileSystem) -> None:
+    first, here = read_bundle("memory://bucket/run/"), read_bundle(STORED)
+    assert (first.contract, first.recipe, first.metrics) == (here.contract, here.recipe, here.metrics)
+    assert (first.path / "network.keras").read_bytes() == (STORED / "network.keras").read_bytes()
+    assert first.path.name == "run"
+    assert read_bundle("memory://bucket/run").path == first.path
+    bucket.pipe_file("/bucket/run/metrics.json", b'{"metrics": {"miou": 0.25}}')
+    assert read_bundle("memory://bucket/run").metrics == {"metrics": {"miou": 0.25}}
+    assert read_bundle(first.path).metrics == here.metrics, "who has the old one open keeps it"
+
+
+def test_a_bundle_on_the_web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.001")
+    cut = Fault(path="network.keras", share=0.5, then="reset", least=2, times=2)
+    with serve_files(STORED, [cut, Fault(path="report.html", status=403, times=-1)]) as server:
+        bundle = read_bundle(server.url("").rstrip("/"))
+        assert bundle.contract == read_bundle(STORED).contract
+        assert (bundle.path / "network.keras").read_bytes() == (STORED / "network.keras").read_bytes()
+
+
+def test_what_is_no_bundle_at_an_address(bucket: fsspec.AbstractFileSystem) -> None:
+    bucket.rm_file("/bucket/run/network.keras")
+    with pytest.raises(BundleError, match=r"^memory://bucket/run: No network.keras there\. Expected what geodl train"):
+        read_bundle("memory://bucket/run")
+    with pytest.raises(BundleError, match=r"No contract.json and no recipe.yaml and no network.keras there"):
+        read_bundle("memory://bucket/none")
+
+
+def test_a_network_at_an_address_is_loaded_but_nothing_exported_beside_it(bucket: fsspec.AbstractFileSystem) -> None:
+    assert geodl.load("memory://bucket/run").contract == read_bundle(STORED).contract
+    with pytest.raises(OptionError, match=r"target .*expected a local folder to export to"):
+        export("memory://bucket/run", format="onnx")
+    with pytest.raises(OptionError, match=r"Received: 's3://bucket/x'"):
+        export(STORED, "s3://bucket/x", format="onnx")

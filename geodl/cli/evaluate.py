@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from geodl.cli.options import Json, Quiet, Settings, overrides
+from geodl.cli.options import Json, Quiet, Run, Settings, overrides
 from geodl.cli.terminal import console, print_evaluation, write_json
 
 __all__ = ("evaluate",)
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that geodl train wrote.")],
+    run: Run,
     settings: Settings = None,
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also fit the baselines on the run's training data and score them.")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from geodl.cli.options import Overwrite, Quiet
+from geodl.cli.options import Overwrite, Quiet, Run
 
 __all__ = ("export",)
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that geodl train wrote.")],
+    run: Run,
     format: Annotated[
         str, typer.Option("--format", "-f", metavar="onnx|openvino|saved_model", help="What to convert the network to.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write (default: RUN-FORMAT).")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder to write (default: RUN-FORMAT).",
+        ),
     ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

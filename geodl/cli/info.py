@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,10 @@ import typer
 from geodl.cli.options import AnyResolution, Stack
 from geodl.cli.terminal import console, print_table
 from geodl.contract import Band, Contract, Dim
+from geodl.data.files import is_remote_folder
 from geodl.errors import BundleError, GeodlError, OptionError
+from geodl.storage import Storage, fetched, is_address
+from geodl.storage.address import joined, parsed
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ("info",)
 
 _CONTRACT = "contract.json"
+_SCENE = re.compile(r"\.[A-Za-z]\w*")
 _BANDS = 256
 """Most that are listed."""
 
@@ -33,11 +38,11 @@ def info(
 ) -> None:
     """Say what a trained network eats and gives, what a scene is, and whether the one fits the other."""
     to = console()
-    runs = [path for path in paths if _is_run(Path(path))]
+    runs = [path for path in paths if _is_run(path)]
     scenes = [path for path in paths if path not in runs]
     if len(runs) > 1:
         raise OptionError("geodl info", expected="one run at most", received=" ".join(runs))
-    contract = _contract(Path(runs[0])) if runs else None
+    contract = _contract(runs[0]) if runs else None
     if contract is not None and contract.output.kind == "trajectory":
         from geodl.cli.stateinfo import print_emulator, print_states
 
@@ -73,7 +78,12 @@ def info(
         raise typer.Exit(2)
 
 
-def _is_run(folder: Path) -> bool:
+def _is_run(path: str) -> bool:
+    if is_address(path):
+        # What has an ending is a scene; to ask costs a request, and on the web an answer that may be misunderstood.
+        name = PurePosixPath(parsed(path).key)
+        return not _SCENE.fullmatch(name.suffix) and not is_remote_folder(path) and Storage(path).exists(_CONTRACT)
+    folder = Path(path)
     if folder.is_dir() and (folder / "checkpoints").is_dir() and not (folder / _CONTRACT).is_file():
         raise BundleError(
             folder, "The training is not finished", advice="Repeat the geodl train command to continue it."
@@ -81,9 +91,10 @@ def _is_run(folder: Path) -> bool:
     return (folder / _CONTRACT).is_file()
 
 
-def _contract(folder: Path) -> Contract:
+def _contract(path: str) -> Contract:
+    file = fetched(joined(path, _CONTRACT)) if is_address(path) else Path(path, _CONTRACT)
     # What is no UTF-8 is refused as what is no JSON.
-    return Contract.from_json((folder / _CONTRACT).read_text(encoding="utf-8", errors="replace"))
+    return Contract.from_json(file.read_text(encoding="utf-8", errors="replace"))
 
 
 def _print_contract(to: Console, name: str, contract: Contract) -> None:

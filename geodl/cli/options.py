@@ -10,7 +10,18 @@ import typer
 
 from geodl.errors import OptionError
 
-__all__ = ("AnyResolution", "Fold", "Json", "Overwrite", "Quiet", "RecipeName", "Settings", "Stack", "overrides")
+__all__ = (
+    "AnyResolution",
+    "Fold",
+    "Json",
+    "Overwrite",
+    "Quiet",
+    "RecipeName",
+    "Run",
+    "Settings",
+    "Stack",
+    "overrides",
+)
 
 RecipeName = Annotated[
     str,
@@ -18,6 +29,10 @@ RecipeName = Annotated[
         metavar="RECIPE",
         help="Name of a shipped recipe (segmentation, denoising, …) or path of a YAML file.",
     ),
+]
+# No Path, which would make one slash of an address's two.
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Folder that geodl train wrote, or its address (s3://, gs://, https://).")
 ]
 Settings = Annotated[
     list[str] | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,8 +16,13 @@ def train(
     recipe: RecipeName,
     settings: Settings = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run (default: runs/PIPELINE)."),
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder of the run (default: runs/PIPELINE), or an address (s3://, gs://).",
+        ),
     ] = None,
     overwrite: Overwrite = False,
     fold: Fold = None,
@@ -36,16 +40,19 @@ def train(
     from geodl import pipelines
 
     run = pipelines.train(recipe, changes, output=output, overwrite=overwrite, fold=fold, progress=not quiet)
+    if not run.first:
+        # One worker speaks for all.
+        raise typer.Exit(130 if run.interrupted else 0)
     if json is not None and run.evaluation is not None:
         write_json(json, run.evaluation.to_json())
     to = console(stderr=str(json) == "-")
     if not quiet and run.evaluation is not None:
         print_evaluation(to, run.evaluation)
     if run.interrupted:
-        typer.echo(f"Interrupted: {run.path} holds the best epoch so far.", err=True)
+        typer.echo(f"Interrupted: {run.address} holds the best epoch so far.", err=True)
     elif quiet:
-        typer.echo(run.path, err=str(json) == "-")
+        typer.echo(run.address, err=str(json) == "-")
     else:
-        to.print(f"Run: {run.path}", markup=False, soft_wrap=True)
+        to.print(f"Run: {run.address}", markup=False, soft_wrap=True)
     if run.interrupted:
         raise typer.Exit(130)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import struct
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +17,7 @@ import xarray as xr
 from geodl.data.cube import ArraySource, open_cube
 from geodl.data.cubegrid import is_place, is_time, mapping_name
 from geodl.data.cubeword import CUBE_EXTENSIONS, CubeWord
-from geodl.data.files import is_local
+from geodl.data.files import is_local, local_copy
 from geodl.data.handles import without_warnings
 from geodl.data.source import Window, name_bands
 from geodl.data.timeaxis import find_time
@@ -113,7 +109,9 @@ def _open(word: CubeWord) -> xr.Dataset:
             dataset = _again(path, lambda: xr.open_dataset(path, consolidated=False, **options))
             # Without an index the variables come as the folder is listed: in any order, that of bands included.
             return dataset[sorted(dataset.data_vars, key=str)]
-    local = path if is_local(path) else _local_copy(path)
+    # HDF5 can read through Python files, but holds its lock while it waits for them; with fsspec, which answers from
+    # another thread, a garbage collection there waits for that lock for ever.
+    local = local_copy(path)
     if not os.path.isfile(local):
         raise SourceUnreadable(path, "it is a folder" if os.path.isdir(local) else "there is no such file")
     with open(local, "rb") as file:
@@ -200,31 +198,6 @@ def fetch(address: str) -> bytes:
     with _reading(address):
         files, inner = fsspec.url_to_fs(address, **storage_options(address))
         return bytes(_again(address, lambda: files.cat_file(inner)))
-
-
-_COPIES: tempfile.TemporaryDirectory[str] | None = None
-_COPYING = threading.Lock()
-
-
-def _local_copy(url: str) -> str:
-    """Copies a remote file into a temporary folder of this process, once.
-
-    HDF5 can read through Python files, but holds its lock while it waits for them; with fsspec, which answers from
-    another thread, a garbage collection there waits for that lock for ever.
-    """
-    global _COPIES
-    import fsspec
-
-    with _COPYING:
-        if _COPIES is None:
-            _COPIES = tempfile.TemporaryDirectory(prefix="geodl-")
-        target = Path(_COPIES.name, sha256(url.encode()).hexdigest()[:16] + ".nc")
-        if not target.exists():
-            part = target.with_suffix(".part")
-            files, inner = fsspec.url_to_fs(url, **storage_options(url))
-            _again(url, lambda: files.get_file(inner, str(part)))
-            part.replace(target)
-    return str(target)
 
 
 def _again(path: str, call: Callable[[], _Result]) -> _Result:

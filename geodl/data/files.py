@@ -11,8 +11,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from geodl.errors import EmptyDataset, SourceUnreadable
+from geodl.storage.address import is_address, parsed, shown
 
-__all__ = ("common_name", "distinct_names", "distinct_parts", "find_files", "is_local", "stem")
+__all__ = (
+    "common_name",
+    "distinct_names",
+    "distinct_parts",
+    "find_files",
+    "is_local",
+    "is_remote_folder",
+    "local_copy",
+    "stem",
+)
 
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
@@ -28,14 +38,15 @@ def find_files(
 
     Args:
         where: a file (also `s3://…`, `https://…`), a folder, a glob (`**` goes into subfolders), or a list of these,
-            whose order is kept.
+            whose order is kept. Folders at addresses end in a slash: `s3://bucket/scenes/`.
         extensions: lower-case endings such as `.tif` that count in a folder. A file named outright is always taken.
         what: what is looked for, for the message, such as `images`.
         folders: says which folders count as one file.
 
     Raises:
         EmptyDataset: the folder, glob or list holds no such file.
-        SourceUnreadable: there is no such file or folder.
+        SourceUnreadable: there is no such file or folder; a folder at an https:// address, which cannot be listed.
+        BackendUnavailable: the package for a remote folder is not installed.
     """
     if not isinstance(where, (str, os.PathLike)):
         each = (find_files(item, extensions=extensions, what=what, folders=folders) for item in where)
@@ -44,6 +55,8 @@ def find_files(
             raise EmptyDataset(what, expected="at least one file", received="an empty list")
         return list(dict.fromkeys(found))
     text = os.fspath(where)
+    if is_remote_folder(text):
+        return _find_remote(text, extensions, what)
     if not is_local(text) or os.path.isfile(text) or folders(text):
         return [text]
     known = ", ".join(sorted(extensions))
@@ -64,6 +77,63 @@ def find_files(
     else:
         raise SourceUnreadable(text, _instead_of_a_file(text))
     return sorted(found, key=_natural)
+
+
+def is_remote_folder(path: str) -> bool:
+    """Says whether an address means the files of a folder or a glob: it ends in a slash, or has a star or a bracket.
+
+    Example:
+
+    >>> is_remote_folder("s3://bucket/scenes/"), is_remote_folder("s3://bucket/cube.zarr/")
+    (True, False)
+    """
+    if not is_address(path):
+        return False
+    scheme, _, key = parsed(path)
+    begin = path.partition("?")[0] if scheme in ("http", "https") else path
+    return bool(re.search(r"[*\[]", key)) or (begin.endswith("/") and not key.lower().endswith(".zarr"))
+
+
+def local_copy(path: str | os.PathLike[str]) -> str:
+    """Returns the path itself, or of an address that of a copy in the user's cache: for readers of local files only.
+
+    Raises:
+        SourceUnreadable: it cannot be fetched.
+        BackendUnavailable: the package for it is not installed.
+        OutputUnwritable: the cache cannot be written.
+    """
+    text = os.fspath(path)
+    if not is_address(text):
+        return text
+    from geodl.storage.cached import fetched
+
+    return str(fetched(text))
+
+
+def _find_remote(address: str, extensions: Collection[str], what: str) -> list[str]:
+    from fsspec.utils import glob_translate
+
+    from geodl.storage.folder import Storage
+
+    scheme, place, key = parsed(address)
+    pattern = re.search(r"[*\[]", key)
+    folder = key[: pattern.start()].rpartition("/")[0] if pattern else key
+    inside = key[len(folder) :].lstrip("/")
+    base = f"{scheme}://{place}/{folder}".rstrip("/")
+    names = [
+        name for name in Storage(base).names(deep="/" in inside)
+        if not PurePosixPath(name).name.startswith(".") and not name.lower().endswith(_SIDECARS)
+    ]  # fmt: skip
+    if pattern:
+        matches = re.compile(glob_translate(inside)).match
+        names = [name for name in names if matches(name)]
+        expected = f"{what}: files that match the pattern"
+    else:
+        names = [name for name in names if PurePosixPath(name).suffix.lower() in extensions]
+        expected = f"{what} ({', '.join(sorted(extensions))})"
+    if not names:
+        raise EmptyDataset(shown(address), expected=expected, received="nothing of that kind")
+    return sorted((f"{base}/{name}" for name in names), key=_natural)
 
 
 def _instead_of_a_file(path: str) -> str:

@@ -80,6 +80,10 @@ class Handle:
         self._number = next(_NUMBERS)
         weakref.finalize(self, _forget, self._number)
 
+    def __reduce__(self) -> tuple[type[Handle], tuple[str, Opener]]:
+        # Another process counts its own, and perhaps stands in another folder.
+        return Handle, (os.path.abspath(self.path) if is_local(self.path) else self.path, self._opener)
+
     def close(self) -> None:
         """Closes the file in all threads, as soon as each is done reading; `dataset` opens it again."""
         _forget(self._number)

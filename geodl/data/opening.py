@@ -9,7 +9,7 @@ from glob import has_magic
 from typing import Any
 
 from geodl.data.cubeword import CUBE_EXTENSIONS, CubeWord
-from geodl.data.files import common_name, distinct_names, find_files, is_local
+from geodl.data.files import common_name, distinct_names, find_files, is_local, is_remote_folder
 from geodl.data.products import is_product, open_product
 from geodl.data.raster import RASTER_EXTENSIONS, Resample, numbered, open_raster
 from geodl.data.source import Source
@@ -114,7 +114,7 @@ def is_one_scene(where: Any) -> bool:
     word = CubeWord.read(text)
     path = word.path if word is not None else text
     if not is_local(path):
-        return True
+        return not is_remote_folder(path)
     if os.path.isdir(path):
         return word is not None
     return os.path.exists(path) or not has_magic(path)
@@ -139,7 +139,7 @@ def _specs(where: Any) -> list[Any]:
         return [where]
     text = os.fspath(where)
     word = CubeWord.read(text)
-    if word is not None and is_local(word.path):
+    if word is not None and (is_local(word.path) or is_remote_folder(word.path)):
         # What is chosen stands behind the path, where a folder or a glob would not be found with it.
         found = find_files(word.path, extensions=CUBE_EXTENSIONS, what="NetCDF files", folders=_is_scene_folder)
         return [str(replace(word, path=path)) for path in found]

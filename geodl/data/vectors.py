@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -16,10 +17,11 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from shapely import GeometryType
 
-from geodl.data.files import is_local
+from geodl.data.files import is_local, local_copy
 from geodl.data.handles import without_warnings
 from geodl.data.source import Grid
 from geodl.errors import EmptyDataset, LabelsUnreadable, SourceUnreadable, nearest
+from geodl.storage.address import is_address, parsed
 
 __all__ = ("VECTOR_EXTENSIONS", "Layer", "is_vector", "read_layer")
 
@@ -36,7 +38,8 @@ _DAMAGED = (DataSourceError, DataLayerError, IndexError, UnboundLocalError, Unic
 
 def is_vector(path: str) -> bool:
     """Says whether a file holds polygons rather than pixels, by its ending."""
-    return path.lower().endswith((*VECTOR_EXTENSIONS, ".json", ".kml", ".gml"))
+    name = path.partition("?")[0] if is_address(path) else path
+    return name.lower().endswith((*VECTOR_EXTENSIONS, ".json", ".kml", ".gml"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,13 +176,26 @@ def read_layer(path: str | os.PathLike[str]) -> Layer:
         LabelsUnreadable: several layers; points or lines.
         EmptyDataset: no polygon in it.
     """
-    text = os.fspath(path)
+    text = _local_copy(os.fspath(path))
     if not is_local(text):
         return _read(text, None)
     if not os.path.isfile(text):
         raise SourceUnreadable(text, "it is a folder" if os.path.isdir(text) else "there is no such file")
     status = os.stat(text)
     return _read(text, (status.st_mtime_ns, status.st_size))
+
+
+def _local_copy(path: str) -> str:
+    if not (is_address(path) and parsed(path).key.lower().endswith(".shp")):
+        return local_copy(path)
+    from geodl.storage.cached import fetched_folder
+
+    folder, name = path.partition("?")[0].rsplit("/", 1)
+    query = path[len(folder) + 1 + len(name) :]
+    kinds = [(".shp", ".shx", ".dbf"), (".prj", ".cpg")]
+    needed, optional = ([str(Path(name).with_suffix(kind)) for kind in some] for some in kinds)
+    copy = fetched_folder(folder + query, needed, optional=optional) / name
+    return str(copy) if copy.is_file() else local_copy(path)
 
 
 @lru_cache(maxsize=16)

@@ -11,9 +11,10 @@ from typing import Any
 
 from geodl.bundle import CONTRACT, MLM, NETWORK, read_bundle
 from geodl.contract import Band, Contract
-from geodl.errors import BackendUnavailable, OutputExists, OutputUnwritable
+from geodl.errors import BackendUnavailable, OptionError, OutputExists, OutputUnwritable
 from geodl.inference.conversion import INPUT, OPSET, OUTPUT, Format, convert, require
 from geodl.inference.scratch import scratch_folder
+from geodl.storage import is_address
 
 __all__ = ("export",)
 
@@ -50,8 +51,8 @@ def export(
     with numpy, rasterio and the runtime alone. It appears under its name only when it is whole.
 
     Args:
-        bundle: folder that `geodl.train` wrote.
-        target: folder to write; default: beside the bundle, `<bundle>-<format>`.
+        bundle: folder that `geodl.train` wrote, or its address.
+        target: folder to write; default: beside the bundle, `<bundle>-<format>`. Of one at an address there is none.
         format: `onnx`, `openvino` or `saved_model`.
         overwrite: replace an older export there.
 
@@ -62,7 +63,7 @@ def export(
         BundleError: the folder is no bundle, or its network cannot be loaded.
         BackendUnavailable: the format's package is not installed, or a layer cannot be converted, as in networks for
             dynamics.
-        OptionError: there is no such format.
+        OptionError: there is no such format; no target for a bundle at an address, or one at an address.
         OutputExists: there is such a folder.
         OutputUnwritable: it holds other things than an export, no permission, disk full.
 
@@ -71,8 +72,11 @@ def export(
     >>> export("runs/a", "deploy/a", format="onnx")  # doctest: +SKIP
     """
     require(format)
-    found = read_bundle(Path(bundle))
-    whole = Path(os.path.abspath(bundle))
+    if is_address(bundle if target is None else target):
+        received = None if target is None else os.fspath(target)
+        raise OptionError("target (--output)", expected="a local folder to export to", received=received)
+    found = read_bundle(os.fspath(bundle))
+    whole = Path(os.path.abspath(found.path))
     folder = whole.with_name(f"{whole.name}-{format}") if target is None else Path(os.path.abspath(target))
     _check_target(folder, overwrite=overwrite)
     if found.contract.output.kind == "trajectory":

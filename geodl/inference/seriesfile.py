@@ -12,6 +12,7 @@ import pyarrow
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 
+from geodl.data.files import local_copy
 from geodl.data.handles import without_warnings
 from geodl.data.series.parcels import read_parcels, read_parquet
 from geodl.data.vectors import is_vector
@@ -51,7 +52,7 @@ def open_parcels(where: Any) -> geopandas.GeoDataFrame:
 
     if isinstance(where, geopandas.GeoDataFrame):
         return where.reset_index(drop=True)
-    path = os.fspath(where)
+    path = local_copy(where)
     sheet = read_parcels(path) if is_vector(path) else read_parquet(path)
     if not isinstance(sheet.frame, geopandas.GeoDataFrame) or sheet.frame._geometry_column_name is None:
         raise LabelsUnreadable(path, "it has no column of shapes", advice="Give parcels: a vector file or GeoParquet.")

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from geodl.contract import Contract
+from geodl.data.files import local_copy
 from geodl.data.trajectories.names import DAYS, days_since
 from geodl.data.trajectories.tables import read_table
 from geodl.errors import OptionError, SourceUnreadable, UnitMismatch
@@ -72,7 +73,7 @@ def read_starts(data: Any, contract: Contract) -> Starts:
         return data
     names = variable_names(contract)
     if isinstance(data, str | os.PathLike):
-        found = _read_file(Path(data), contract)
+        found = _read_file(Path(local_copy(data)), contract)
     elif isinstance(data, xr.DataArray):
         found = _from_array(data, contract, "states")
     elif isinstance(data, xr.Dataset):

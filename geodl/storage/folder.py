@@ -222,4 +222,4 @@ def _received(service: Service, address: str, seen: Seen, file: BinaryIO) -> str
 
 
 def _unwritable(address: str, failure: Failure) -> OutputUnwritable:
-    return OutputUnwritable(shown(address), f"{failure.cause}. {failure.advice.rstrip('.')}")
+    return OutputUnwritable(shown(address), failure.cause, advice=failure.advice)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from geodl.storage.address import parsed
-from geodl.storage.patience import Changed, Failure, number, of_status, persist
+from geodl.storage.patience import Changed, Failure, no_bucket, number, of_status, persist
 from geodl.storage.service import CREDENTIALS, PIECE, Seen
 
 __all__ = ("Objects",)
@@ -38,7 +38,7 @@ class Objects:
             version = str(found.get("generation") or found.get("etag") or found.get("created") or "")
             return Seen(int(found["size"]), version)
 
-        return self._persist(info)
+        return self._persist(info, address)
 
     def read(self, address: str, seen: Seen, file: BinaryIO) -> None:
         """See `Service`."""
@@ -52,7 +52,7 @@ class Objects:
                     raise Failure("the connection broke", passes=True)
                 return data
 
-            file.write(self._persist(piece))
+            file.write(self._persist(piece, address))
         if self.look(address) != seen:
             raise Changed
 
@@ -62,7 +62,7 @@ class Objects:
         def put() -> None:
             self._files.put_file(os.fspath(path), self._path(address))
 
-        self._persist(put)
+        self._persist(put, address)
         if self.look(address).size != path.stat().st_size:
             raise Failure("what arrived has another size than what was sent")
 
@@ -75,7 +75,7 @@ class Objects:
             except FileNotFoundError:
                 return
 
-        self._persist(rm)
+        self._persist(rm, address)
 
     def sizes(self, address: str, *, deep: bool) -> dict[str, int]:
         """See `Service`."""
@@ -90,20 +90,21 @@ class Objects:
                 if name.startswith(base) and name != base and info["type"] == "file"
             }
 
-        return self._persist(find)
+        return self._persist(find, address)
 
     def _path(self, address: str) -> str:
         scheme, place, key = parsed(address)
         return f"{scheme}://{place}/{key}"
 
-    def _persist(self, attempt: Callable[[], _Result]) -> _Result:
-        return persist(attempt, self._errors, explained=self._explained)
+    def _persist(self, attempt: Callable[[], _Result], address: str) -> _Result:
+        return persist(attempt, self._errors, explained=lambda error: self._explained(error, parsed(address).place))
 
-    def _explained(self, error: Exception) -> Failure:
+    def _explained(self, error: Exception, bucket: str) -> Failure:
         credentials = CREDENTIALS[self._scheme]
         status = getattr(error, "code", None) or getattr(error, "status", None)
         if isinstance(error, FileNotFoundError):
-            return of_status(404, credentials=credentials)
+            there = self._scheme != "gs" or self._is_there(bucket)
+            return of_status(404, credentials=credentials) if there else no_bucket("")
         if str(error).startswith("Forbidden"):
             return of_status(403, credentials=credentials)
         if isinstance(status, int):
@@ -113,6 +114,15 @@ class Objects:
         if isinstance(error, ValueError):
             return Failure("the service refuses the request", advice="Check the address.")
         return Failure("the service cannot be reached, or the connection broke", passes=True)
+
+    def _is_there(self, bucket: str) -> bool:
+        try:
+            self._files.info(bucket)
+        except FileNotFoundError:
+            return False
+        except self._errors:  # To look at the bucket takes a permission of its own.
+            return True
+        return True
 
 
 def _memory() -> tuple[Any, tuple[type[Exception], ...]]:
@@ -126,7 +136,7 @@ def _google() -> tuple[Any, tuple[type[Exception], ...]]:
     import gcsfs
     import requests
     from gcsfs.retry import ChecksumError, HttpError
-    from google.auth.exceptions import GoogleAuthError  # type: ignore[import-untyped]
+    from google.auth.exceptions import GoogleAuthError
 
     # What fails is said once, by an error.
     logging.getLogger("gcsfs").addHandler(logging.NullHandler())

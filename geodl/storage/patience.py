@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ("Changed", "Failure", "number", "of_status", "persist")
+__all__ = ("Changed", "Failure", "no_bucket", "number", "of_status", "persist")
 
 _DEFAULTS = {
     "GDAL_HTTP_MAX_RETRY": 3.0,
@@ -88,6 +88,11 @@ def persist(
                 raise failure from (None if failure is error else error)
         time.sleep(pause * 2 ** (count - 1) * random.uniform(0.75, 1.25))
     raise AssertionError  # The loop ends by return or raise.
+
+
+def no_bucket(also: str) -> Failure:
+    """Says that there is no such bucket, and what to check besides the address."""
+    return Failure("there is no such bucket", advice=f"Make it first, or check the address{also}.")
 
 
 def of_status(status: int, *, credentials: str) -> Failure:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from geodl.storage.address import parsed
-from geodl.storage.patience import Changed, Failure, number, of_status, persist
+from geodl.storage.patience import Changed, Failure, no_bucket, number, of_status, persist
 from geodl.storage.service import CREDENTIALS, PIECE, Seen
 
 __all__ = ("S3",)
@@ -189,10 +189,7 @@ class S3:
         code = response.get("Error", {}).get("Code", "")
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code == "NoSuchBucket" or (status == 404 and code != "NoSuchKey" and not self._is_there(bucket)):
-            return Failure(
-                "there is no such bucket",
-                advice="Make it first, or check the address, and AWS_REGION and AWS_S3_ENDPOINT if it has one.",
-            )
+            return no_bucket(", and AWS_REGION and AWS_S3_ENDPOINT if it has one")
         if status in (301, 307):
             return Failure("the bucket lies in another region", advice="Set AWS_REGION to it.")
         if code in _PASSING:

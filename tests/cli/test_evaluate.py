@@ -16,7 +16,7 @@ def test_scores_are_printed_and_written(
     target = tmp_path / "metrics.json"
     result = geodl_cli("evaluate", "runs/a", "--set", "data.split=test", "--json", target)
     assert result.exit_code == 0
-    assert calls == [((Path("runs/a"), {"data.split": "test"}), {"baselines": False})]
+    assert calls == [(("runs/a", {"data.split": "test"}), {"baselines": False})]
     assert "0.7123" in result.stdout
     assert json.loads(target.read_text()) == evaluation.to_json()
 

@@ -16,6 +16,7 @@ import xarray as xr
 from affine import Affine
 
 from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
+from tests.data.servers import serve_files
 
 
 def _write(path: Path, *, bands: int = 2, step: float = 10.0, **options: Any) -> Path:
@@ -206,3 +207,18 @@ def test_a_stac_item_is_shown_and_fits_by_its_bands(geodl_cli: Callable[..., Any
     assert ["pixel", "size", "10", "×", "10", "metre", "(of", "the", "finest", "band)"] in rows
     assert [row[0] for row in rows if row[:1] and row[0] in assets] == ["blue", "green", "swir"]
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Fits.")
+
+
+def test_a_run_at_an_address_is_told_from_scenes(
+    geodl_cli: Callable[..., Any], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path / "cache"))
+    with serve_files(tmp_path) as server:
+        local, remote = geodl_cli("info", str(run)), geodl_cli("info", server.url("run"))
+        scene = geodl_cli("info", server.url(_write(tmp_path / "a.tif").name), server.url("run"))
+        missing = geodl_cli("info", server.url("none"))
+    assert (local.exit_code, remote.exit_code, scene.exit_code) == (0, 0, 0)
+    assert _rows(remote.output)[1:] == _rows(local.output)[1:]
+    assert scene.output.rstrip().endswith("Fits.")
+    assert missing.exit_code == 2
+    assert "there is no such file" in missing.output

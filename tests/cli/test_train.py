@@ -28,7 +28,7 @@ def test_options_reach_the_pipeline(
     assert calls == [
         (
             ("segmentation", {"data.images": "a.tif", "train.epochs": 3}),
-            {"output": Path("runs/a"), "overwrite": True, "fold": 2, "progress": True},
+            {"output": "runs/a", "overwrite": True, "fold": 2, "progress": True},
         )
     ]
     assert "miou" in result.stdout

@@ -227,7 +227,8 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
         open_cube_file(classic, bands=("tos",))
 
 
-def test_over_http(tmp_path: Path) -> None:
+def test_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path / "cache"))
     dataset = weather()
     dataset.pr.encoding |= {"chunks": (10, 10)}
     dataset.tas.encoding |= {"chunks": (10, 10)}
@@ -255,7 +256,7 @@ def test_over_http(tmp_path: Path) -> None:
         with pytest.raises(SourceUnreadable, match="there is no such file|no Zarr"):
             open_cube_file(server.url("c.zarr"))
         gone = server.url("d.nc")
-    with pytest.raises(SourceUnreadable, match=r"d.nc: it could not be had.*Check the address"):
+    with pytest.raises(SourceUnreadable, match=r"d.nc: the server cannot be reached.*Check the address"):
         open_cube_file(gone)
 
 
@@ -263,6 +264,7 @@ def test_from_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = weather(2)
     store = write(dataset, tmp_path / "a.zarr", zarr_format=3)
     write(dataset, tmp_path / "b.nc", engine="h5netcdf")
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path / "cache"))
     with serve_s3() as host:
         keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
         client = boto3.client("s3", endpoint_url=f"http://{host}", **keys)

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
-from geodl.data.files import common_name, distinct_names, distinct_parts, find_files, is_local, stem
+from geodl.data.files import (
+    common_name,
+    distinct_names,
+    distinct_parts,
+    find_files,
+    is_local,
+    is_remote_folder,
+    local_copy,
+    stem,
+)
 from geodl.errors import EmptyDataset, SourceUnreadable
 
 
@@ -40,6 +51,65 @@ def test_remote_names_are_passed_on_unseen(remote: str) -> None:
     assert find(remote) == [remote]
     assert not is_local(remote)
     assert stem(remote) == "a"
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    files = fsspec.filesystem("memory")
+    names = ("B10.tif", "B2.TIF", ".B3.tif", "B1.tif.msk", "notes.txt", "sub/B9.tif", "sub/x/B1.tif", "odd[1].tif")
+    for name in names:
+        files.pipe_file(f"/bucket/scenes/{name}", b"x")
+    yield "memory://bucket/scenes/"
+    files.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("", ["B2.TIF", "B10.tif", "odd[1].tif"]),
+        ("*.tif", ["B10.tif", "odd[1].tif"]),
+        ("B[0-9]*", ["B2.TIF", "B10.tif"]),
+        ("*/*.tif", ["sub/B9.tif"]),
+        ("**/B?*.tif", ["B10.tif", "sub/B9.tif", "sub/x/B1.tif"]),
+        ("sub/", ["sub/B9.tif"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_remote_folders_and_globs_are_listed_as_local_ones(bucket: str, pattern: str, names: list[str]) -> None:
+    assert find(bucket + pattern) == [bucket + name for name in names]
+    assert find([bucket + "B2.TIF", bucket + pattern])[0] == bucket + "B2.TIF"
+
+
+@pytest.mark.parametrize(
+    ("path", "several"),
+    [
+        ("s3://b/a.tif", False),
+        ("s3://b/a/", True),
+        ("s3://b/a/*.tif", True),
+        ("s3://b/cube.zarr/", False),
+        ("https://h/a.tif?list=*/", False),
+        ("https://h/a/?key=1", True),
+        ("a/*.tif", False),
+        ("/vsis3/b/*.tif", False),
+    ],
+)
+def test_what_is_a_remote_folder(path: str, several: bool) -> None:
+    assert is_remote_folder(path) is several
+
+
+def test_remote_folders_without_files_are_refused(bucket: str) -> None:
+    for where in (bucket + "none/", bucket + "*.png"):
+        with pytest.raises(EmptyDataset, match="images.*Received: nothing of that kind"):
+            find(where)
+    with pytest.raises(SourceUnreadable, match="folders at https:// addresses cannot be listed. Name the files"):
+        find("https://host/scenes/?key=secret")
+
+
+def test_local_copies(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEODL_CACHE", str(tmp_path))
+    assert local_copy("a.csv") == "a.csv"
+    assert local_copy("/vsizip/a.zip/a.gpkg") == "/vsizip/a.zip/a.gpkg"
+    assert Path(local_copy(bucket + "notes.txt")).read_bytes() == b"x"
 
 
 def test_nothing_found_says_what_was_expected(tmp_path: Path) -> None:

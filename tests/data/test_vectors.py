@@ -14,6 +14,7 @@ from pyproj import CRS, Transformer
 from geodl.data.source import Grid
 from geodl.data.vectors import is_vector, read_layer
 from geodl.errors import EmptyDataset, LabelsUnreadable, SourceUnreadable
+from tests.data.buckets import uploaded
 
 GRID = Grid(CRS.from_epsg(32633), Affine(10, 0, 500_000, 0, -10, 5_000_000), 100, 100)
 SQUARES = [shapely.box(500_000 + 100 * k, 4_999_900, 500_090 + 100 * k, 5_000_000) for k in range(4)]
@@ -51,7 +52,19 @@ def test_every_format_gives_the_same_layer(tmp_path: Path, ending: str) -> None:
     assert [layer.values("class")[k] for k in order] == columns["class"]
     assert [layer.values("code")[k] for k in order] == columns["code"]
     assert shapely.equals(layer.shapes[order], SQUARES).all()
-    assert is_vector(layer.path)
+    assert is_vector(layer.path) and is_vector("https://host/a.gpkg?key=1.tif")
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "shp", "geojson"])
+def test_layers_at_addresses_are_fetched(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    crs = "EPSG:4326" if ending == "geojson" else "EPSG:32633"
+    here = write(tmp_path / f"a.{ending}", SQUARES, {"class": ["a", "b", "a", "b"]}, crs=crs)
+    address = uploaded(tmp_path, monkeypatch) + here.name
+    layer = read_layer(address)
+    assert (layer.crs, layer.values("class")) == (CRS.from_user_input(crs), ["a", "b", "a", "b"])
+    assert shapely.equals(layer.shapes, SQUARES).all()
+    with pytest.raises(SourceUnreadable, match=r"^Cannot read memory://.*there is no such file"):
+        read_layer(address.replace("/a.", "/b."))
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

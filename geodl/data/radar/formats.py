@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from geodl.data.cubeword import CUBE_EXTENSIONS, CubeWord
-from geodl.data.files import is_local
+from geodl.data.files import is_local, local_copy
 from geodl.data.radar import importers, knmi, odim
 from geodl.data.radar.archive import archive_frames
 from geodl.data.radar.frames import Frame, StoredFrame
@@ -15,6 +16,7 @@ from geodl.data.radar.hdf5 import opened, text
 from geodl.data.radar.netcdf import netcdf_frames
 from geodl.errors import SourceUnreadable
 from geodl.physics.rain import ZR
+from geodl.storage.address import is_address, parsed
 
 __all__ = ("RADAR_EXTENSIONS", "file_frames", "is_radar_file")
 
@@ -38,6 +40,7 @@ def file_frames(
     Raises:
         SourceUnreadable: the file is missing, damaged or of an unknown format.
     """
+    path = _local(path)
     word = CubeWord.read(path)
     if word is not None:
         _begin(word.path)
@@ -50,6 +53,15 @@ def file_frames(
     if begin.startswith(b"PK"):
         return archive_frames(path, unit=unit)
     return importers.read_frames(path, zr=zr, minutes=minutes)
+
+
+def _local(path: str) -> str:
+    """The file's copy on this machine, if it is at an address; of what is read from there in parts, the address."""
+    word = CubeWord.read(path)
+    file = path if word is None else word.path
+    if not is_address(file) or parsed(file).key.lower().endswith((".tif", ".tiff", ".zarr")):
+        return path
+    return local_copy(file) if word is None else str(replace(word, path=local_copy(file)))
 
 
 def _begin(path: str) -> bytes:

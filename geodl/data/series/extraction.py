@@ -13,7 +13,7 @@ import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
-from geodl.data.files import stem
+from geodl.data.files import local_copy, stem
 from geodl.data.members import Members
 from geodl.data.places import moved
 from geodl.data.series.labelling import Classes, as_classes, classify, warn_of_few
@@ -152,7 +152,7 @@ def _sheet(labels: Any, label: str | None) -> Sheet:
         raise SeriesUnusable(
             "labels", f"they are of type {type(labels).__name__}", advice="Expected a file, or a table of pandas."
         )
-    path = os.fspath(labels)
+    path = local_copy(labels)
     if path.lower().endswith(_PARQUET):
         return read_parquet(path)
     if path.lower().endswith(_TABLES):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from geodl.contract import Band
-from geodl.data.files import common_name, distinct_names, find_files, stem
+from geodl.data.files import common_name, distinct_names, find_files, local_copy, stem
 from geodl.data.series.archives import archive_records
 from geodl.data.series.dating import with_dates
 from geodl.data.series.labelling import Classes, as_classes, classify, warn_of_few
@@ -155,6 +155,7 @@ def _records(where: Any, wanted: Wanted, dates: Any) -> Records:
 
 
 def _open_file(path: str, wanted: Wanted) -> Records:
+    path = local_copy(path)
     lower = path.lower()
     if lower.endswith(".npz"):
         return archive_records(path, wanted)

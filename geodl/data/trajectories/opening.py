@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from geodl.data.files import distinct_names, find_files, stem
+from geodl.data.files import distinct_names, find_files, local_copy, stem
 from geodl.data.trajectories.arrays import (
     archive_trajectories,
     dataset_trajectories,
@@ -131,6 +131,7 @@ def _open(thing: Any, name: str, **options: Any) -> list[Trajectory]:
 
 
 def _open_file(path: str, name: str, **options: Any) -> list[Trajectory]:
+    path = local_copy(path)
     ending = Path(path).suffix.lower()
     if ending in _NETCDF:
         return netcdf_trajectories(path, name, **options)

@@ -8,6 +8,7 @@ import pytest
 
 from geodl.data.radar import find_sequences, open_sequence
 from geodl.errors import EmptyDataset, GridMismatch, OptionError, SourceUnreadable, UnitMismatch
+from tests.data.buckets import uploaded
 from tests.data.radar.rainfiles import times, write_bom, write_raster
 
 STORED = np.arange(12).reshape(3, 4)
@@ -146,3 +147,14 @@ def test_a_single_frame_is_a_sequence(tmp_path: Path) -> None:
     assert np.isnat(rain.step)
     assert rain.runs == (slice(0, 1),)
     assert rain.read()[0].shape == (1, 3, 4, 1)
+
+
+def test_frames_at_addresses_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = open_sequence(event(tmp_path / "storm", 0, 10, 20))
+    bucket = uploaded(tmp_path / "storm", monkeypatch)
+    pattern = f"{bucket}*.nc:precipitation"
+    assert [where for _, where in find_sequences([bucket, pattern])] == [bucket, pattern]
+    for thing in (bucket, pattern, [f"{bucket}rain_{k}.nc" for k in range(3)]):
+        rain = open_sequence(thing)
+        np.testing.assert_array_equal(rain.times, here.times)
+        np.testing.assert_array_equal(rain.read()[0], here.read()[0])

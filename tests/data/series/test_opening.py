@@ -12,6 +12,7 @@ import pytest
 from geodl.data.series.naming import detect_label
 from geodl.data.series.opening import open_series
 from geodl.errors import BandMismatch, EmptyDataset, LabelsOutOfRange, OptionError, SeriesUnusable, SourceUnreadable
+from tests.data.buckets import uploaded
 
 ROWS = pd.DataFrame(
     {
@@ -113,3 +114,19 @@ def test_the_same_file_for_each_way_to_name_it(tmp_path: Path) -> None:
     for where in ways:
         found = open_series(where)
         assert found.name == "rows" and found.ids.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
+def test_tables_at_addresses_are_fetched(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ending == "csv":
+        ROWS.to_csv(tmp_path / "rows.csv", index=False)
+    elif ending == "parquet":
+        ROWS.to_parquet(tmp_path / "rows.parquet")
+    else:
+        np.savez(tmp_path / "rows.npz", X=np.ones((3, 2, 1)), y=[0, 1, 0])
+    bucket = uploaded(tmp_path, monkeypatch)
+    here = open_series(tmp_path / f"rows.{ending}")
+    for where in (f"{bucket}rows.{ending}", bucket, f"{bucket}*.{ending}"):
+        found = open_series(where)
+        assert (found.name, found.ids.tolist()) == ("rows", here.ids.tolist())
+        np.testing.assert_array_equal(found.values, here.values)

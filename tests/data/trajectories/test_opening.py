@@ -9,6 +9,7 @@ import pytest
 
 from geodl.data.trajectories import Trajectory, open_trajectories
 from geodl.errors import BandMismatch, EmptyDataset, SourceUnreadable, TrajectoryUnusable, UnitMismatch
+from tests.data.buckets import uploaded
 
 
 @pytest.fixture
@@ -70,3 +71,12 @@ def test_what_cannot_be_opened(folder: Path, tmp_path: Path) -> None:
         open_trajectories(np.zeros((3, 2)))
     with pytest.raises(BandMismatch):
         open_trajectories(Trajectory("a", [0, 1], [[0], [1]], ("x",)), variables=("z",))
+
+
+def test_files_at_addresses_are_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "README.txt").unlink()
+    found = open_trajectories(uploaded(folder, monkeypatch))
+    here = open_trajectories(folder)
+    assert [each.name for each in found] == [each.name for each in here] == ["extra", "run9", "run10"]
+    for one, other in zip(found, here):
+        np.testing.assert_array_equal(one.states, other.states)
