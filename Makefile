@@ -18,6 +18,7 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m slow --timeout 3600
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m slow tests/models tests/losses tests/benchmarks --timeout 3600
 
 test-peers: $(PEERS)
 	KERAS_BACKEND=tensorflow $(PEER)/python -m pytest -m peers
@@ -43,6 +44,8 @@ bench: $(PEERS)
 	$(PEER)/python benchmarks/nowcast_domain.py
 	$(PEER)/python benchmarks/neural_ode.py
 	$(PEER)/python benchmarks/series.py
+	$(PEER)/python benchmarks/checkpoints.py
+	$(PEER)/python benchmarks/cluster.py
 	$(PEER)/python benchmarks/memory.py
 	$(PEER)/python benchmarks/table.py
 

@@ -31,7 +31,7 @@ _PATIENCE = 300
 """Seconds to wait for that: what ran before leaves a load that takes minutes to fade."""
 _PACKAGES = (
     "geodl", "keras", "tensorflow", "numpy", "rasterio", "onnxruntime", "openvino", "torch", "torchgeo",
-    "torchdiffeq", "diffrax",
+    "torchdiffeq", "diffrax", "jax",
 )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class TorchEncoderForecaster(nn.Module):
         channels, height, width = images.shape[1:]
         sequence = images.permute(0, 2, 3, 1).reshape(-1, steps, height, width, channels).permute(1, 0, 4, 2, 3)
         if state is None:
-            zeros = torch.zeros(len(images) // steps, cell.filters, height, width)
+            zeros = images.new_zeros(len(images) // steps, cell.filters, height, width)
             zeros = zeros.contiguous(memory_format=torch.channels_last)
             state = (zeros, zeros)
         outputs = []

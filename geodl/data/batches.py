@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,8 +37,10 @@ class Batches(keras.utils.PyDataset):
         batch_size: samples in a batch, over all devices.
         seed: at least 0.
         start: global step of item 0.
-        workers: threads that read samples; 0: each batch is read when it is asked for.
-        ahead: batches prepared before they are asked for, when they are asked for in order.
+        workers: threads that read samples; 0: each batch is read when it is asked for. Default: one for each processor,
+            2 to 16.
+        ahead: batches prepared before they are asked for, when they are asked for in order. Default: as many as there are
+            threads, at least 4.
         share: (k, n): only the k-th (from 0) of n equal parts of each batch's rows, for one of n processes that train
             together. The weights are then as the samples give them: their sum over the whole batch is not known here,
             and `geodl.training.globalmean.GlobalMean` divides by it.
@@ -55,8 +58,8 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         seed: int,
         start: int = 0,
-        workers: int = 2,
-        ahead: int = 4,
+        workers: int | None = None,
+        ahead: int | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
@@ -65,6 +68,8 @@ class Batches(keras.utils.PyDataset):
             raise ValueError(f"a batch of {batch_size} has no part {part} of {parts} equal ones")
         self._rows = slice(batch_size // parts * part, batch_size // parts * (part + 1))
         self.samples, self.batch_size, self.seed, self.start = samples, batch_size, seed, start
+        workers = min(16, max(2, os.cpu_count() or 2)) if workers is None else workers
+        ahead = max(4, workers) if ahead is None else ahead
         self._ahead = ahead if workers else 0
         self._pool = ThreadPoolExecutor(workers, "geodl-batches") if workers else None
         self._pending: dict[int, Future[Batch]] = {}

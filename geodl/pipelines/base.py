@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -33,6 +34,7 @@ from geodl.training.compute import precision_scope
 from geodl.training.distribution import Devices, resolve, seed_everything, workers
 from geodl.training.fit import fit
 from geodl.training.runfolder import RunFolder
+from geodl.training.trackers import tracker
 from geodl.training.transfer import transfer
 
 __all__ = ("Run", "complete_contract", "devices", "initialise", "refuse_leakage", "train")
@@ -153,31 +155,37 @@ def train(
         if group.writes:
             if overwrite:
                 place.clear()
-            place.fetch_log()
+            place.fetch_logs()
         group.wait()
-        outcome = fit(
-            network,
-            lambda start: Batches(
-                parts.train,
-                batch_size=settings.train.batch_size,
-                seed=settings.seed,
-                start=start,
-                share=(group.index, group.count),
-            ),
-            loss=loss,
-            config=settings.train,
-            folder=folder,
-            evaluate=None if validation is None else partial(_validate, pipeline, contract, call, validation),
-            monitor=pipeline.monitor if validation else "loss",
-            mode=pipeline.mode if validation else "min",
-            score_start=pipeline.scores_start,
-            breaks=parts.train.changes if isinstance(parts.train, StagedSamples) else (),
-            progress=progress,
-            identity={key: value for key, value in settings.flat().items() if not key.startswith(_FREE)},
-            facts={"the number of training samples": len(parts.train)},
-            storage=place.storage,
-        )
-        evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
+        asked = settings.train.tracker if group.writes else None
+        track = None if asked is None else tracker(asked, folder, settings.flat())
+        with nullcontext() if track is None else closing(track):
+            outcome = fit(
+                network,
+                lambda start: Batches(
+                    parts.train,
+                    batch_size=settings.train.batch_size,
+                    seed=settings.seed,
+                    start=start,
+                    share=(group.index, group.count),
+                ),
+                loss=loss,
+                config=settings.train,
+                folder=folder,
+                evaluate=None if validation is None else partial(_validate, pipeline, contract, call, validation),
+                monitor=pipeline.monitor if validation else "loss",
+                mode=pipeline.mode if validation else "min",
+                score_start=pipeline.scores_start,
+                breaks=parts.train.changes if isinstance(parts.train, StagedSamples) else (),
+                progress=progress,
+                identity={key: value for key, value in settings.flat().items() if not key.startswith(_FREE)},
+                facts={"the number of training samples": len(parts.train)},
+                storage=place.storage,
+                callbacks=[] if track is None else [track],
+            )
+            evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
+            if track is not None and evaluation is not None:
+                track.finish(evaluation.metrics, step=outcome.step)
         report = _report(pipeline, contract, call, parts, outcome.rows, evaluation)
     # Out of the scope, in which whatever one worker makes of the network would wait for the others.
     if group.writes:

@@ -12,17 +12,20 @@ import keras
 import numpy as np
 
 from geodl.errors import BackendUnavailable, OutputUnwritable
+from geodl.training.accumulation import accumulate
 from geodl.training.callbacks import Record, Score
 from geodl.training.checkpoint import Checkpoint, Checkpoints
 from geodl.training.compute import use_jit
-from geodl.training.distribution import synchronised, workers
+from geodl.training.distribution import replicas, synchronised, workers
 from geodl.training.globalmean import GlobalMean
 from geodl.training.history import History
 from geodl.training.interruption import Interruption
 from geodl.training.line import Feed, Line, legs
 from geodl.training.optimizers import build_optimizer
 from geodl.training.progress import Progress
+from geodl.training.rematerialisation import rematerialise
 from geodl.training.schedules import build_schedule
+from geodl.training.trackers import TRACKED, build_callbacks
 from geodl.training.weights import network_identity, put_back
 
 if TYPE_CHECKING:
@@ -111,12 +114,14 @@ def fit(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputUnwritable(folder, error.strerror or error) from error
-    extra = [*callbacks, *_tensorboard(folder, config)]
+    extra = [*callbacks, *build_callbacks(config.callbacks, folder), *_tensorboard(folder, config)]
     group = workers()
     compile_for_training(model, loss if group.count == 1 else GlobalMean(loss), config)
     identity = {**(identity or {}), **network_identity(model)}
     with (
-        Checkpoints(folder / CHECKPOINTS, keep=config.checkpoint.keep, storage=storage, beside=(LOG, TABLE)) as store,
+        Checkpoints(
+            folder / CHECKPOINTS, keep=config.checkpoint.keep, storage=storage, beside=(LOG, TABLE, TRACKED)
+        ) as store,
         Interruption() as interruption,
         synchronised(model),
     ):
@@ -218,7 +223,8 @@ def compile_for_training(model: keras.Model, loss: keras.losses.Loss, config: Tr
     """Gives a network the optimiser and the schedule of a recipe's `train` section, as `fit` does before its first step.
 
     Raises:
-        RecipeError: no such optimiser, schedule or option.
+        RecipeError: no such optimiser, schedule or option; a batch that cannot be accumulated in so many parts.
+        BackendUnavailable: the backend cannot accumulate gradients.
     """
     settings, schedule = config.optimizer, config.schedule
     learning_rate = build_schedule(
@@ -239,8 +245,11 @@ def compile_for_training(model: keras.Model, loss: keras.losses.Loss, config: Tr
         options=settings.options,
         variables=model.trainable_variables,
     )
+    if config.rematerialise:
+        rematerialise(model)
     model.compile(optimizer=optimizer, loss=loss, jit_compile=use_jit(model, config.jit))
     model.optimizer.build(model.trainable_variables)
+    accumulate(model, config.accumulate, batch_size=config.batch_size, replicas=replicas())
 
 
 def _group(checkpoint: Checkpoint | None, group: str) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from geodl.bundle import NETWORK, is_bundle, remove_bundle
 from geodl.errors import OutputExists, OutputUnwritable
 from geodl.storage import Storage, is_address, working_folder
 from geodl.training.fit import CHECKPOINTS, LOG, is_unfinished
+from geodl.training.trackers import TRACKED
 
 __all__ = ("RunFolder",)
 
@@ -60,21 +61,23 @@ class RunFolder:
         try:
             remove_bundle(self.local)
             shutil.rmtree(self.local / CHECKPOINTS, ignore_errors=True)
-            (self.local / LOG).unlink(missing_ok=True)
+            for name in (LOG, TRACKED):
+                (self.local / name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputUnwritable(self.local, error.strerror or error) from error
 
-    def fetch_log(self) -> None:
-        """Brings the log of what other machines did, to be continued here.
+    def fetch_logs(self) -> None:
+        """Brings the logs of what other machines did, to be continued here.
 
         Raises:
             SourceUnreadable: object storage cannot be reached.
         """
         if self.storage is None:
             return
-        (self.local / LOG).unlink(missing_ok=True)
-        if self.storage.exists(LOG):
-            self.storage.fetch(LOG, self.local / LOG)
+        for name in (LOG, TRACKED):
+            (self.local / name).unlink(missing_ok=True)
+            if self.storage.exists(name):
+                self.storage.fetch(name, self.local / name)
 
     def publish(self) -> None:
         """Uploads the finished run, the network last: where it is, all else is.

@@ -119,7 +119,7 @@ def test_a_finished_run_there_is_not_overwritten_unasked(
     with pytest.raises(OutputExists, match="memory://.*run"):
         RunFolder(bucket).prepare(overwrite=False)
     (place.local / "training.log").write_text("of another run")
-    place.fetch_log()
+    place.fetch_logs()
     assert (place.local / "training.log").read_text() == "training.log"
     again = RunFolder(bucket)
     again.prepare(overwrite=True)
