@@ -19,6 +19,8 @@ settings.load_profile("geodl")
 
 # Converting each of the many small networks of the tests would take longer than all else.
 os.environ.setdefault("GEODL_RUNTIME", "keras")
+# Half of the time with JAX went into making programs fast that run once; read when JAX is imported.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,7 +21,7 @@ __all__ = ("predict",)
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that geodl train wrote.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder, or address, that geodl train wrote.")],
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -158,6 +158,13 @@ def predict(
         typer.Option(metavar="FACTOR", help="Crops: physical = stored × FACTOR + offset, where files do not say so."),
     ] = None,
     offset: Annotated[float | None, typer.Option(metavar="VALUE", help="Crops: see --scale.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local:N|tcp://HOST:PORT",
+            help="Map on N processes of this machine, or on Dask's scheduler there; a run broken off is gone on with.",
+        ),
+    ] = None,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -167,6 +174,7 @@ def predict(
     given = {
         "batch_size": batch_size,
         "bbox": None if bbox is None else _bbox(bbox),
+        "cluster": cluster,
         "mask": mask,
         "memory": None if memory is None else _memory(memory),
         "minimum": min_pixels,
@@ -204,6 +212,7 @@ def predict(
         "--overlap": overlap != "auto",
         "--batch-size": batch_size is not None,
         "--bbox": bbox is not None,
+        "--cluster": cluster is not None,
         "--mask": mask is not None,
         "--tta": tta is not None,
         "--vectorize": vectorize is not None,

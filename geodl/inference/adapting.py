@@ -82,6 +82,17 @@ class Adapted:
             network = partial(_through_luma, network, self.colours, output.scale, joined)
         return network
 
+    def settled(self, source: Source) -> Adapted:
+        """Returns the same with the level of noise, estimated now where the network wants to know it and nobody told.
+
+        Raises:
+            OptionError: it cannot be told from the scene.
+            SourceUnreadable: the file is damaged.
+        """
+        if not self._is_told or self.units is not None:
+            return self
+        return dataclasses.replace(self, noise_level=self._level(source))
+
     @property
     def _is_told(self) -> bool:
         """Whether the network is told of the noise by a number."""

@@ -47,6 +47,8 @@ _FILES: dict[str, str] = {"openvino": "network.xml", "onnx": "network.onnx"}
 _FACTS = "facts.json"
 _LAYOUT = 2
 """Of the cache; another number makes other names."""
+_THREADS = "GEODL_THREADS"
+"""Environment variable: cores that a converted network may take; default: all."""
 _STATIC = 512 * 512
 """Pixels from which OpenVINO is given a network for one shape."""
 _STATIC_DATES = 128 * 128
@@ -137,6 +139,7 @@ def _open(network: Path, runtime: Literal["openvino", "onnx"], *, again: bool) -
 
     One that could not be converted is remembered, and tried `again` only if that was asked for.
     """
+    _threads()  # What is wrong there is not the network's fault.
     digest = hashlib.sha256(network.read_bytes()).hexdigest()[:32]
     package = {"openvino": "openvino", "onnx": "onnxruntime"}[runtime]
     folder = cache_folder() / "runtimes" / f"{digest}-{package}-{_version(package)}-{_LAYOUT}"
@@ -207,7 +210,9 @@ def _open_onnx(path: Path) -> Call:
     import onnxruntime
 
     # Its arena keeps what the largest tile took; without it, mapping 4096 x 4096 pixels took 14.1 s instead of 11.8.
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads() or 0
+    session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     dtypes = {"tensor(double)": np.float64}
     return _serial(
         lambda inputs: session.run([OUTPUT], inputs)[0],
@@ -220,7 +225,14 @@ def _open_openvino(path: Path) -> Call:
     core = openvino.Core()
     model = core.read_model(os.fspath(path))
     # Threads that are bound to a core would wait there for the one that reads or writes.
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    }
+    threads = _threads()
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
     requests: OrderedDict[tuple[tuple[int, ...], ...] | None, Any] = OrderedDict()
     dtypes = {
         given.any_name: np.float64 if given.get_element_type() == openvino.Type.f64 else np.float32
@@ -260,6 +272,13 @@ def _serial(run: Callable[[dict[str, np.ndarray]], np.ndarray], dtypes: dict[str
             return run({name: np.ascontiguousarray(given[name], dtype) for name, dtype in dtypes.items()})
 
     return call
+
+
+def _threads() -> int | None:
+    asked = os.environ.get(_THREADS, "")
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise OptionError(_THREADS, expected="a number of cores, 1 or more", received=asked)
+    return int(asked) if asked else None
 
 
 def _accelerated() -> bool:

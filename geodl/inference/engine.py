@@ -21,7 +21,18 @@ from geodl.inference.products import Products
 if TYPE_CHECKING:
     from geodl.inference.area import Area
 
-__all__ = ("Progress", "Sink", "finished_input", "map_scene", "padded_window", "wanted_pixels", "window_bounds")
+__all__ = (
+    "Progress",
+    "Sink",
+    "Tile",
+    "finished_input",
+    "map_scene",
+    "padded_window",
+    "read_tile",
+    "scene_parts",
+    "wanted_pixels",
+    "window_bounds",
+)
 
 Progress = Callable[[int, int], None]
 """Told the pixels done and the pixels in all."""
@@ -44,7 +55,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
     """A tile that was read."""
 
     part: Part
@@ -102,8 +113,8 @@ def map_scene(
     panel = None
     try:
         with rasterio.Env(GDAL_CACHEMAX=tiling.cache):
-            read = partial(_read, source, contract, area, products.compared)
-            tiles = _ahead(reader, read, _parts(tiling, bounds), batch_size)
+            read = partial(read_tile, source, contract, area, products.compared)
+            tiles = _ahead(reader, read, scene_parts(tiling, bounds), batch_size)
             for batch in _batches(tiles, batch_size):
                 for tile, output in zip(batch, _outputs(call, batch, scale), strict=True):
                     part = tile.part
@@ -182,8 +193,8 @@ def _allowed(size: int, dim: Dim) -> int:
     return dim.size or round_up(size, dim.multiple)
 
 
-def _parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
-    """All tiles in the order in which they are worked on."""
+def scene_parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
+    """Gives all tiles in the order in which they are worked on, panel by panel, each row from left to right."""
     rows = [row for row in tiling.rows if row.overlaps(bounds.top, bounds.bottom)]
     for left, right in panels(tiling.columns, bounds.left, bounds.right, tiling.panel):
         panel = Panel(bounds.top, bounds.bottom, left, right)
@@ -193,16 +204,30 @@ def _parts(tiling: Tiling, bounds: Panel) -> Iterator[Part]:
                 yield Part(row, column, panel)
 
 
-def _read(source: Source, contract: Contract, area: Area | None, compared: Sequence[int], part: Part) -> _Tile:
-    """Reads a tile; runs in the reading thread."""
+def read_tile(source: Source, contract: Contract, area: Area | None, compared: Sequence[int], part: Part) -> Tile:
+    """Reads a tile.
+
+    Args:
+        source: the scene, with the bands of the contract.
+        contract: what the network eats and gives.
+        area: what lies outside is not wanted.
+        compared: positions of the bands that the output is compared with.
+        part: where the tile counts.
+
+    Returns:
+        The tile, not read any further where nothing of it is wanted.
+
+    Raises:
+        SourceUnreadable: the source is damaged.
+    """
     scale = contract.output.scale
     values, valid = source.read(padded_window(part, contract))
     whole = in_all_bands(np.broadcast_to(valid, values.shape))
     wanted = wanted_pixels(part, whole, scale, area)
     finished = wanted[: part.done[0] * scale, : part.done[1] * scale].copy()
     if not wanted.any():
-        return _Tile(part, None, finished, None)
-    return _Tile(part, values, finished, finished_input(part, values, compared) if compared else None)
+        return Tile(part, None, finished, None)
+    return Tile(part, values, finished, finished_input(part, values, compared) if compared else None)
 
 
 def _ahead(
@@ -218,9 +243,9 @@ def _ahead(
         yield pending.popleft().result()
 
 
-def _batches(tiles: Iterable[_Tile], size: int) -> Iterator[list[_Tile]]:
+def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
     """Groups tiles, in order, so that each group holds at most `size` of one shape that the network must see."""
-    group: list[_Tile] = []
+    group: list[Tile] = []
     shapes: list[tuple[int, ...]] = []
     for tile in tiles:
         if tile.values is not None and shapes and tile.values.shape != shapes[0]:
@@ -236,7 +261,7 @@ def _batches(tiles: Iterable[_Tile], size: int) -> Iterator[list[_Tile]]:
         yield group
 
 
-def _outputs(call: Callable[[np.ndarray], np.ndarray], batch: list[_Tile], scale: int) -> Iterator[np.ndarray | None]:
+def _outputs(call: Callable[[np.ndarray], np.ndarray], batch: list[Tile], scale: int) -> Iterator[np.ndarray | None]:
     """The network's output for each tile of a batch, without what was only padding."""
     seen = [tile.values for tile in batch if tile.values is not None]
     # A single tile is not copied.
@@ -247,7 +272,7 @@ def _outputs(call: Callable[[np.ndarray], np.ndarray], batch: list[_Tile], scale
 
 
 def _write(
-    sink: Sink, products: Products, blender: Blender, tile: _Tile, output: np.ndarray | None, place: tuple[int, int]
+    sink: Sink, products: Products, blender: Blender, tile: Tile, output: np.ndarray | None, place: tuple[int, int]
 ) -> None:
     """Blends a tile, turns what is finished by it into layers and stores them; runs in the writing thread."""
     block = blender.add(tile.part, output)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from geodl.data.files import is_local
 from geodl.data.opening import find_scenes, is_one_scene
 from geodl.errors import NoValidPixels, OptionError
+from geodl.inference.cluster import check_cluster, open_cluster
 from geodl.inference.engine import Progress
 from geodl.inference.mapper import Mapper
 from geodl.inference.options import Options
 from geodl.inference.request import Request, open_adapted
+from geodl.inference.scratch import scratch_folder
+from geodl.inference.unfinished import FinishedMap, Journal, remove_unfinished, unfinished_folder
+from geodl.inference.workkey import scene_paths, work_key
 from geodl.inference.writers import MapWriter, check_room
 
 __all__ = ("Polygons", "map_files")
@@ -60,8 +66,12 @@ def map_files(
     polygons: Polygons | None,
     progress: Progress | None,
     overwrite: bool,
+    cluster: Any = None,
+    about: str = "",
 ) -> list[Path]:
-    """Maps scenes from files to files; see `Predictor.predict_file`."""
+    """Maps scenes from files to files; see `Predictor.predict_file`. `about` says what else is asked."""
+    if cluster is not None:
+        check_cluster(cluster, batch_size=options.batch_size)
     _check_here("target", target)
     _check_here(_RESIDUAL, residual)
     _check_here(_VECTORISE, None if polygons is None else polygons.target)
@@ -69,33 +79,74 @@ def map_files(
     jobs = _mosaic(mapper, source, *paths, options) if mosaic else _jobs(source, *paths)
     if polygons is not None:
         _check_polygons(mapper, polygons, len(jobs), overwrite)
-    sizes = []
+    sizes: dict[Path, int] = {}
     for job in jobs:
         request = mapper.request(job.scene, options)
+        if cluster is not None and _is_finished(job, mapper, request, about):
+            continue
         _check_targets(request, _writer(job, request, polygons, overwrite).paths, polygons)
         # Before tiles are planned: of a grid that only a header claims there may be millions.
         check_room(job.target, request.products.layers, request.grid, apart=job.apart)
         mapper.plan(request)
-        sizes.append(int(request.window.height) * int(request.window.width))
-    mapped: list[Path] = []
-    for k, job in enumerate(jobs):
-        request = mapper.request(job.scene, options)
-        plan = mapper.plan(request)
-        try:
-            with _writer(job, request, polygons, overwrite) as sink:
-                mapper.map(request, plan, sink, _of_all(progress, sum(sizes[:k]), sum(sizes)))
-                try:
-                    if polygons is not None:
-                        _make_polygons(mapper, polygons, sink.make(), options, progress, overwrite)
-                finally:
-                    # A map that is whole is kept, whatever becomes of its polygons.
-                    sink.finish()
-            mapped.append(job.target)
-        except NoValidPixels as error:
-            if not mapped and k == len(jobs) - 1:
-                raise
-            _log.warning("%s It was left out.", error)
+        sizes[job.target] = int(request.window.height) * int(request.window.width)
+    mapped, before = [], 0
+    with nullcontext() if cluster is None else open_cluster(cluster) as workers:
+        for job in jobs:
+            if job.target not in sizes:
+                mapped.append(job.target)
+                continue
+            request = mapper.request(job.scene, options)
+            told = _of_all(progress, before, sum(sizes.values()))
+            before += sizes[job.target]
+            try:
+                if workers is None:
+                    with _writer(job, request, polygons, overwrite) as sink:
+                        mapper.map(request, mapper.plan(request), sink, told)
+                        _finish(mapper, sink, polygons, options, progress, overwrite)
+                    remove_unfinished(job.target)
+                else:
+                    from geodl.inference.clusterwalk import map_on_cluster
+
+                    workers.check_paths(scene_paths(request.source))
+                    plan, key = mapper.plan(request), work_key(request, mapper.network, about)
+                    keeping = partial(unfinished_folder, key=f"{key} {plan.tiling}")
+                    with _writer(job, request, polygons, overwrite, keeping) as sink:
+                        with closing(Journal(sink.home, sink, fresh=sink.fresh)) as journal:
+                            map_on_cluster(workers, request, plan, sink, journal, told)
+                        _finish(mapper, sink, polygons, options, progress, overwrite)
+                    if len(jobs) > 1:
+                        FinishedMap(job.target).note(key)
+                mapped.append(job.target)
+            except NoValidPixels as error:
+                if not mapped and job is jobs[-1]:
+                    raise
+                _log.warning("%s It was left out.", error)
+    for target in mapped if cluster is not None else ():
+        FinishedMap(target).remove()
     return mapped
+
+
+def _is_finished(job: _Job, mapper: Mapper, request: Request, about: str) -> bool:
+    """Whether a run on a cluster made this map before it was broken off at another one."""
+    note = FinishedMap(job.target)
+    return note.exists() and note.holds(work_key(request, mapper.network, about))
+
+
+def _finish(
+    mapper: Mapper,
+    sink: MapWriter,
+    polygons: Polygons | None,
+    options: Options,
+    progress: Progress | None,
+    overwrite: bool,
+) -> None:
+    """Gives a map its name, after its polygons have been made."""
+    try:
+        if polygons is not None:
+            _make_polygons(mapper, polygons, sink.make(), options, progress, overwrite)
+    finally:
+        # A map that is whole is kept, whatever becomes of its polygons.
+        sink.finish()
 
 
 def _jobs(source: Any, target: Path, residual: Path | None) -> list[_Job]:
@@ -138,7 +189,13 @@ def _within(path: Path, scene: Any) -> Path:
     return path / f"{find_scenes(scene)[0][0]}.tif" if path.is_dir() else path
 
 
-def _writer(job: _Job, request: Request, polygons: Polygons | None, overwrite: bool) -> MapWriter:
+def _writer(
+    job: _Job,
+    request: Request,
+    polygons: Polygons | None,
+    overwrite: bool,
+    folder: Callable[[Path], AbstractContextManager[Path]] = scratch_folder,
+) -> MapWriter:
     return MapWriter(
         job.target,
         request.products.layers,
@@ -147,6 +204,7 @@ def _writer(job: _Job, request: Request, polygons: Polygons | None, overwrite: b
         tags={"TIFFTAG_SOFTWARE": "geodl"},
         passing=("confidence",) if polygons is not None and polygons.passing else (),
         apart=job.apart,
+        folder=folder,
     )
 
 

@@ -23,9 +23,11 @@ from geodl.inference.engine import finished_input, padded_window, wanted_pixels,
 from geodl.inference.products import Products
 
 if TYPE_CHECKING:
+    from dask.delayed import Delayed
+
     from geodl.inference.area import Area
 
-__all__ = ("lazy_map",)
+__all__ = ("carried", "lazy_map")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def lazy_map(
     rows = [row for row in tiling.rows if row.overlaps(panel.top, panel.bottom)]
     columns = [column for column in tiling.columns if column.overlaps(panel.left, panel.right)]
     values = source.lazy()
-    run = dask.delayed(_Run(call, contract, area, products.compared), pure=False, traverse=False)
+    run = carried(_Run(call, contract, area, products.compared))
     finish = dask.delayed(_finish, pure=False)
     tiles: dict[tuple[int, int], Any] = {}
     chunks: list[list[list[da.Array]]] = [[] for _ in products.layers]
@@ -80,6 +82,19 @@ def lazy_map(
                     chunks[k].append([])
                 chunks[k][-1].append(da.from_delayed(arrays[k], shape, layer.dtype))
     return [da.block(layer) for layer in chunks]
+
+
+def carried(thing: Any) -> Delayed:
+    """Returns a task that gives a thing. As a task it goes to each process of a cluster once, and not with each other task.
+
+    Args:
+        thing: what many tasks are given, such as a network. Where all happens in one process it is never copied.
+    """
+    return dask.delayed(_same, pure=False)(dask.delayed(thing, pure=False, traverse=False))
+
+
+def _same(thing: Any) -> Any:
+    return thing
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 
 from geodl.contract import ModelInput
 from geodl.data.cube import ArraySource
 from geodl.data.source import Window, decode, name_bands
+from geodl.inference.lazy import carried
 from geodl.inference.mapper import Plan
 from geodl.inference.pixelseries import Extent, PixelSeries
 from geodl.inference.products import Products
@@ -43,7 +43,7 @@ def lazy_series_map(array: ArraySource, request: Request, plan: Plan, *, eaten: 
     )
     values = _values(array, series, eaten)[:, top : top + height, left : left + width]
     values = values.rechunk({0: -1, 1: "auto", 2: "auto", 3: -1}, block_size_limit=_CHUNK)
-    run = dask.delayed(_Run(plan.network, series.dates, series.area, request.products), pure=False, traverse=False)
+    run = carried(_Run(plan.network, series.dates, series.area, request.products))
     layers = request.products.layers
     chunks: list[list[list[da.Array]]] = [[] for _ in layers]
     for row, tall in zip(accumulate(values.chunks[1], initial=0), values.chunks[1], strict=False):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from geodl.bundle import NETWORK, load_network
@@ -12,6 +14,7 @@ from geodl.contract import Contract
 from geodl.errors import OptionError
 from geodl.inference.conversion import Format
 from geodl.inference.converted import Call, Converted, Runtime, choose, open_converted
+from geodl.inference.portable import PortableCall
 
 if TYPE_CHECKING:
     import keras
@@ -73,12 +76,22 @@ class Loaded:
     @cached_property
     def _running(self) -> Converted:
         found = None if self.path is None else open_converted(self.path, self._runtimes)
-        if found is not None:
-            return found
-        network = self.network
-        from geodl.inference.runtime import activation_bytes, compile_network
+        if found is None:
+            network = self.network
+            from geodl.inference.runtime import activation_bytes, compile_network
 
-        return Converted(compile_network(network), "keras", activation_bytes(network))
+            found = Converted(compile_network(network), "keras", activation_bytes(network))
+        # A graph of Dask's, or a task for a cluster, takes it to other processes.
+        return replace(found, call=PortableCall(found.call, self._content, found.runtime))
+
+    def _content(self) -> bytes:
+        """The bytes of the network's file; of one in memory those that it would be saved as."""
+        if self.path is not None and (self.path / NETWORK).is_file():
+            return (self.path / NETWORK).read_bytes()
+        with TemporaryDirectory(prefix="geodl-") as folder:
+            file = Path(folder) / NETWORK
+            self.network.save(file)
+            return file.read_bytes()
 
     def export(self, target: str | os.PathLike[str] | None = None, *, format: Format, overwrite: bool = False) -> Path:
         """Writes the network for use without geodl; see `geodl.inference.export.export`.

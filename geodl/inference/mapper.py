@@ -48,6 +48,11 @@ class Mapper:
         self._running = running
         self._warned = False
 
+    @property
+    def network(self) -> Call:
+        """The network as a function, loaded if need be."""
+        return self._running().call
+
     def request(self, data: Any, options: Options) -> Request:
         """Opens a scene and checks what is asked of it; see `make_request`."""
         return make_request(data, self.contract, options)

@@ -21,6 +21,7 @@ from geodl.inference.options import Bounds, MapOptions, Options
 if TYPE_CHECKING:
     import keras
     import xarray as xr
+    from distributed import Client
 
 __all__ = ("Bounds", "Predictor")
 
@@ -140,6 +141,7 @@ class Predictor(Loaded):
         minimum: int = 1,
         progress: Progress | None = None,
         overwrite: bool = False,
+        cluster: str | Client | None = None,
         **options: Unpack[MapOptions],
     ) -> list[Path]:
         """Maps scenes from files to files, in bounded memory.
@@ -161,6 +163,9 @@ class Predictor(Loaded):
             minimum: merge polygons of fewer pixels into their largest neighbour.
             progress: called with the pixels done and in all, over all scenes, and once more for polygons.
             overwrite: replace existing maps.
+            cluster: map on a cluster of Dask's: `local:N`, that many processes of this machine; the address of a
+                scheduler, such as `tcp://host:8786`; or a `distributed.Client`. `memory` is then what each worker may take. A
+                call that was broken off is gone on with by the same call: tiles that are done are not done again.
             **options: as in `predict`. `probabilities` go to `map.probabilities.tif`, a band per class, `confidence` to
                 `map.confidence.tif` and `entropy` to `map.entropy.tif`, beside the map. `memory` is all that is taken
                 beyond the backend.
@@ -173,6 +178,7 @@ class Predictor(Loaded):
             OutputUnwritable: no permission, disk full, or the disk is too small for a map.
             SourceUnreadable: a scene is missing or damaged.
             EmptyDataset: the folder holds no scene.
+            BackendUnavailable: there is no such cluster, or it is lost.
             GeodlError: as in `predict`. All scenes are looked at before the first one is mapped.
         """
         asked = Options(**options, residual=residual is not None)
@@ -190,4 +196,5 @@ class Predictor(Loaded):
             polygons=polygons,
             progress=progress,
             overwrite=overwrite,
+            cluster=cluster,
         )

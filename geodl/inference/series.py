@@ -17,6 +17,7 @@ from geodl.inference.loaded import Loaded
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from distributed import Client
 
     from geodl.data.datedcube import DatedCube
     from geodl.data.series.table import SeriesTable
@@ -141,6 +142,7 @@ class SeriesClassifier(Loaded):
         minimum: int = 1,
         progress: Progress | None = None,
         overwrite: bool = False,
+        cluster: str | Client | None = None,
         **options: Unpack[SeriesOptions],
     ) -> list[Path]:
         """Classifies series from files to a file, which appears under its name only when it is whole.
@@ -157,6 +159,7 @@ class SeriesClassifier(Loaded):
             minimum: merge polygons of fewer pixels into their largest neighbour.
             progress: called with the pixels, or series, done and in all.
             overwrite: replace an existing file.
+            cluster: of a map: make it on a cluster of Dask's, see `Predictor.predict_file`.
             **options: as in `predict`. Of a map `probabilities` go to `map.probabilities.tif`, a band per class,
                 `confidence` to `map.confidence.tif` and `entropy` to `map.entropy.tif`, beside it.
 
@@ -174,7 +177,10 @@ class SeriesClassifier(Loaded):
 
         path, asked = Path(target), SeriesAsked(**options)
         if parcels is None and not is_table(source):
-            return self._map_file(source, path, asked, _Shapes(vectorise, simplify, minimum), progress, overwrite)
+            shapes = _Shapes(vectorise, simplify, minimum)
+            return self._map_file(source, path, asked, shapes, progress, overwrite, cluster)
+        if cluster is not None:
+            raise OptionError("cluster (--cluster)", expected="none: it is of maps", received=cluster)
         if vectorise is not None:
             raise OptionError(_VECTORISE, expected="none: it is of maps", received=os.fspath(vectorise))
         read = [os.fspath(each) for each in (source, parcels) if isinstance(each, str | os.PathLike)]
@@ -252,6 +258,7 @@ class SeriesClassifier(Loaded):
         shapes: _Shapes,
         progress: Progress | None,
         overwrite: bool,
+        cluster: str | Client | None,
     ) -> list[Path]:
         """Maps a cube to a GeoTIFF and, where they are asked for, to polygons."""
         from geodl.inference.filewalk import Polygons, map_files
@@ -275,6 +282,8 @@ class SeriesClassifier(Loaded):
             polygons=polygons,
             progress=progress,
             overwrite=overwrite,
+            cluster=cluster,
+            about=repr(asked),
         )
 
     def _of_parcels(

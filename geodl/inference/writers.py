@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import IO, Self
@@ -86,6 +87,7 @@ class MapWriter:
         tags: metadata of the files.
         passing: names of layers that are made (see `make`), but not kept.
         apart: paths of layers that do not go beside the map, by name; perhaps on other disks.
+        folder: makes the hidden folder beside a file. Blocks that it holds already, of the same map, are kept.
 
     Raises:
         OptionError: the name does not end in `.tif`.
@@ -109,11 +111,16 @@ class MapWriter:
         tags: dict[str, str] | None = None,
         passing: Collection[str] = (),
         apart: Mapping[str, Path] = MappingProxyType({}),
+        folder: Callable[[Path], AbstractContextManager[Path]] = scratch_folder,
     ) -> None:
         for option, path in {"target": target, **apart}.items():
             if path.suffix.lower() not in _SUFFIXES:
                 raise OptionError(option, expected="a file name that ends in .tif", received=str(path))
-        self._apart = apart
+        self._apart, self._folder = apart, folder
+        self.fresh = True
+        """Once it is open: whether none of the map's blocks were there already."""
+        self.home = target.parent
+        """Once it is open: the hidden folder beside the target."""
         self._targets = {
             layer.name: apart[layer.name] if layer.name in apart else layer_path(target, layer, main=k == 0)
             for k, layer in enumerate(layers)
@@ -122,7 +129,7 @@ class MapWriter:
         self._whole: dict[str, Path] = {}
         self._layers, self._grid, self._target, self._tags = layers, grid, target, tags or {}
         self._files: list[IO[bytes]] = []
-        self._open = ExitStack()
+        self._open, self._finished = ExitStack(), False
         for path in self.paths:
             if path.is_dir():
                 raise OutputUnwritable(path, "it is a folder")
@@ -137,15 +144,24 @@ class MapWriter:
     def __enter__(self) -> Self:
         path = self._target
         try:
-            folder = self._open.enter_context(scratch_folder(path))
+            self.home = self._open.enter_context(self._folder(path))
+            held = []
             for layer in self._layers:
                 path = self._home(layer)
-                own = self._open.enter_context(scratch_folder(path)) if layer.name in self._apart else folder
-                file = open(own / f"{layer.name}.raw", "wb")
+                own = self._open.enter_context(self._folder(path)) if layer.name in self._apart else self.home
+                raw, made = own / f"{layer.name}.raw", own / f"{layer.name}.tif"
+                held.append(raw.exists() or made.exists())
+                if made.exists() and not raw.exists():
+                    # The process before came as far as this.
+                    self._whole[layer.name] = made
+                    self._files.append(io.BytesIO())
+                    continue
+                file = open(raw, "r+b" if raw.exists() else "wb")
                 self._files.append(file)
                 reserve(file, self._grid.height * _row_bytes(layer, self._grid))
+            self.fresh = not all(held)
         except BaseException as error:  # Reserving may take long enough to be interrupted.
-            self._discard()
+            self._discard(type(error), error, error.__traceback__)
             if isinstance(error, OSError):
                 raise OutputUnwritable(path, error.strerror or error) from error
             raise
@@ -154,7 +170,7 @@ class MapWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._discard()
+        self._discard(*((None, None, None) if self._finished else (kind, error, trace)))
 
     def write(self, row: int, column: int, arrays: list[np.ndarray]) -> None:
         """Stores a block; see `Sink`.
@@ -172,6 +188,22 @@ class MapWriter:
                     for band, line in enumerate(bands):
                         file.seek(y * _row_bytes(layer, self._grid) + (band * self._grid.width + column) * size)
                         file.write(line)
+        except OSError as error:
+            raise OutputUnwritable(path, error.strerror or error) from error
+
+    def flush(self, *, to_disk: bool = False) -> None:
+        """Hands what was written to the system, so that it outlives this process; or even waits until the disk has it.
+
+        Raises:
+            OutputUnwritable: disk full, or gone.
+        """
+        path = self._target
+        try:
+            for layer, file in zip(self._layers, self._files, strict=True):
+                path = self._home(layer)
+                file.flush()
+                if to_disk and not isinstance(file, io.BytesIO):
+                    os.fsync(file.fileno())
         except OSError as error:
             raise OutputUnwritable(path, error.strerror or error) from error
 
@@ -212,6 +244,7 @@ class MapWriter:
                 os.replace(whole[name], path)
         except OSError as error:
             raise OutputUnwritable(path, error.strerror or error) from error
+        self._finished = True
         return self.paths
 
     def _home(self, layer: Layer) -> Path:
@@ -248,13 +281,18 @@ class MapWriter:
         os.remove(file.name)
         return made
 
-    def _discard(self) -> None:
+    def _discard(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
         for file in self._files:
             try:
                 file.close()
             except OSError:
                 continue  # What it still held back belongs to a map that is given up.
-        self._open.close()
+        self._open.__exit__(kind, error, trace)
 
 
 def _row_bytes(layer: Layer, grid: Grid) -> int:

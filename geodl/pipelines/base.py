@@ -6,6 +6,7 @@ A pipeline answers six questions (`geodl.pipelines.task.Pipeline`) and stops; th
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from geodl.bundle import read_bundle, write_bundle
 from geodl.contract import Contract
@@ -179,7 +181,7 @@ def train(
                 breaks=parts.train.changes if isinstance(parts.train, StagedSamples) else (),
                 progress=progress,
                 identity={key: value for key, value in settings.flat().items() if not key.startswith(_FREE)},
-                facts={"the number of training samples": len(parts.train)},
+                facts=_facts(parts.train) if group.count > 1 else {},
                 storage=place.storage,
                 callbacks=[] if track is None else [track],
             )
@@ -201,6 +203,16 @@ def train(
     group.wait()
     predictor = open_predictor(network, contract, folder)
     return Run(folder, evaluation, outcome.rows, predictor, outcome.interrupted, place.name, group.writes)
+
+
+def _facts(samples: Samples) -> dict[str, object]:
+    """What tells one worker's data from another's: how many samples there are, and what is in some of them."""
+    several = samples.at(0) if isinstance(samples, StagedSamples) else samples
+    digest = hashlib.sha256()
+    for index in sorted({0, len(several) // 2, len(several) - 1}):
+        for array in keras.tree.flatten(several.read(index, np.random.default_rng(0))):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return {"the number of training samples": len(several), "the content of training samples": digest.hexdigest()[:16]}
 
 
 def devices(recipe: Recipe) -> Devices:

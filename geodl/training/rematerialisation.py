@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from geodl.models.convlstm import ConvLSTM2D
 from geodl.models.neural_ode import integrates
 
 __all__ = ("rematerialise",)
@@ -20,6 +21,8 @@ _logger = logging.getLogger("geodl")
 
 _SIDE = 128
 """Length that open axes are given to compare the sizes of tensors."""
+_WITHIN_STEPS = 10.0
+"""What recurrent layers make within, gates and cells, for each value that they give."""
 _BUDGETS = 24
 """How many sizes of blocks are compared."""
 
@@ -89,13 +92,14 @@ def _blocks(graph: Any, nodes: Sequence[Any], *, alone: set[int]) -> list[list[A
     for end in range(1, count + 1):
         needed = np.where(last[:end] >= end, sizes[:end], 0.0)
         kept[:end, end] = np.cumsum(needed[::-1])[::-1]
-    total = np.concatenate([[0.0], np.cumsum(sizes)])
+    recurrent = [isinstance(node.operation, ConvLSTM2D | keras.layers.RNN) for node in nodes]
+    total = np.concatenate([[0.0], np.cumsum(np.where(recurrent, _WITHIN_STEPS, 1.0) * sizes)])
     # Keras's masks travel on tensors, and are lost where a block ends; a nested network has blocks of its own.
     closed = {made[id(t)] for t in _tensors(nodes) if getattr(t, "_keras_mask", None) is not None}
     can_end = np.array([not any(n < end <= last[n] for n in closed) for end in range(count + 1)])
     single = np.array([id(node.operation) in alone for node in nodes])
     best: tuple[float, list[int]] = (math.inf, [])
-    for budget in np.geomspace(max(sizes.max(), 1.0), max(total[-1], 1.0), _BUDGETS):
+    for budget in np.geomspace(max(np.diff(total).max(), 1.0), max(total[-1], 1.0), _BUDGETS):
         cost, came = np.full(count + 1, math.inf), np.zeros(count + 1, int)
         cost[0] = 0.0
         for end in range(1, count + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -12,24 +13,39 @@ import numpy as np
 import pytest
 import rasterio
 
+import geodl
 from geodl.data.simulate.scenes import simulate_scene, write_scene
 
-TRAIN = """
-import sys, geodl
-quick = {"train.epochs": 1, "train.steps_per_epoch": 2, "train.batch_size": 2, "data.patch": 32}
-small = {"network.width": 4, "network.depth": 2, "network.stem": 1}
-data = {"data.images": sys.argv[1] + "/images", "data.labels": sys.argv[1] + "/labels"}
-geodl.train("segmentation", {**data, **quick, **small}, output=sys.argv[2])
-"""
-MAP = """
-import sys, geodl
-geodl.load(sys.argv[1]).predict_file(sys.argv[2], sys.argv[3], probabilities=True)
-"""
+pytestmark = pytest.mark.usefixtures("small_forest")
 
 
-def run(backend: str, program: str, *arguments: object) -> None:
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    subprocess.run([sys.executable, "-c", program, *map(str, arguments)], env=environment, check=True, timeout=280)
+def train(data: str, target: str) -> None:
+    settings = {
+        "data.images": f"{data}/images",
+        "data.labels": f"{data}/labels",
+        "data.patch": 32,
+        "network.width": 4,
+        "network.depth": 2,
+        "network.stem": 1,
+        "train.epochs": 1,
+        "train.steps_per_epoch": 2,
+        "train.batch_size": 2,
+    }
+    geodl.train("segmentation", settings, output=target)
+
+
+def draw_map(bundle: str, scene: str, target: str) -> None:
+    geodl.load(bundle).predict_file(scene, target, probabilities=True)
+
+
+def run(backend: str, function: Callable[..., None], *arguments: Path) -> None:
+    """Calls a function of this module: here if this session runs that backend, else in a process which does."""
+    if backend == keras.backend.backend():
+        return function(*map(str, arguments))
+    program = f"import sys; from {__name__} import {function.__name__} as function; function(*sys.argv[1:])"
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    subprocess.run(command, env=environment, check=True, timeout=280)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +65,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("trained_on", "mapped_on"), [("tensorflow", "jax"), pytest.param("jax", "tensorflow", marks=pytest.mark.slow)]
 )
 def test_same_probabilities(data: Path, tmp_path: Path, trained_on: str, mapped_on: str) -> None:
-    run(trained_on, TRAIN, data, tmp_path / "run")
+    run(trained_on, train, data, tmp_path / "run")
     for backend in (trained_on, mapped_on):
-        run(backend, MAP, tmp_path / "run", data / "images/0.tif", tmp_path / f"{backend}.tif")
+        run(backend, draw_map, tmp_path / "run", data / "images/0.tif", tmp_path / f"{backend}.tif")
     with (
         rasterio.open(tmp_path / f"{trained_on}.probabilities.tif") as one,
         rasterio.open(tmp_path / f"{mapped_on}.probabilities.tif") as other,

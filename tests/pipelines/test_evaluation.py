@@ -15,6 +15,8 @@ import geodl
 from geodl.data.simulate.scenes import simulate_scene, write_scene
 from geodl.errors import OptionError, UnitMismatch
 
+pytestmark = pytest.mark.usefixtures("small_forest")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

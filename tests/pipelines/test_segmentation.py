@@ -21,6 +21,8 @@ from geodl.pipelines.splitting import as_trained
 from tests.data.fakes import FakeLabels, FakeSource
 from tests.pipeline_case import PipelineCase
 
+pytestmark = pytest.mark.usefixtures("small_forest")
+
 
 def write(folder: Path, seed: int, name: str, height: int = 96, width: int = 96) -> tuple[Path, Path]:
     image, label = folder / "images" / f"{name}.tif", folder / "labels" / f"{name}.tif"

@@ -241,7 +241,10 @@ def test_a_missing_bucket_or_file_is_not_asked_for_again(server: Proxy, tmp_path
     for attempt in (lambda: Storage("s3://none/a").names(), lambda: Storage("s3://none/a").exists("x")):
         with pytest.raises(SourceUnreadable, match=bucket):
             attempt()
-    with pytest.raises(OutputUnwritable, match=r"^Cannot write s3://none/a: there is no such bucket\. Nothing .*\. Make it first, or check"):
+    with pytest.raises(
+        OutputUnwritable,
+        match=r"^Cannot write s3://none/a: there is no such bucket\. Nothing .*\. Make it first, or check",
+    ):
         Storage("s3://none/a").check_writable()
     server.begin()
     with pytest.raises(SourceUnreadable, match=rf"^Cannot read {RUN}/no: there is no such file\. Check the address\.$"):
