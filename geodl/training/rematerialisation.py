@@ -48,7 +48,7 @@ def rematerialise(model: keras.Model) -> None:
     """
     if integrates(model):
         _logger.warning(
-            "train.rematerialise does nothing for %s: what its integrator keeps is for network.adjoint to say.",
+            "train.rematerialise does nothing for %s: what its integrator keeps follows from network.adjoint.",
             model.name,
         )
         return
@@ -193,15 +193,30 @@ def _run_block(
 ) -> None:
     """Runs a block as a pure function of tensors, weights and states, whose gradient computes it anew."""
     variables = [*trained, *kept]
+    states = [keras.ops.convert_to_tensor(variable) for variable in variables]
+    flat = [*(values[tensor] for tensor in needed), *states]
+    # Only these may have a gradient; masks and seeds are closed over.
+    floating = [number for number, value in enumerate(flat) if _is_floating(value)]
+    masks: set[int] = set()
 
     def pure(*arguments: Any) -> tuple[Any, ...]:
-        inside = dict(zip(needed, arguments))
-        with keras.StatelessScope(state_mapping=list(zip(variables, arguments[len(needed) :]))) as scope:
+        placed = list(flat)
+        for number, value in zip(floating, arguments, strict=True):
+            placed[number] = value
+        inside = dict(zip(needed, placed))
+        with keras.StatelessScope(state_mapping=list(zip(variables, placed[len(needed) :], strict=True))) as scope:
             _run(block, inside, training)
-        return (*(inside[tensor] for tensor in given), *(scope.get_current_value(variable) for variable in kept))
+        masks.update(tensor for tensor in given if keras.backend.standardize_dtype(inside[tensor].dtype) == "bool")
+        # TensorFlow makes zeros as the gradients of whole numbers, and fails with booleans.
+        outputs = (keras.ops.cast(inside[t], "float32") if t in masks else inside[t] for t in given)
+        return (*outputs, *(scope.get_current_value(variable) for variable in kept))
 
-    states = [keras.ops.convert_to_tensor(variable) for variable in variables]
-    results = keras.remat(pure)(*(values[tensor] for tensor in needed), *states)
-    values.update(zip(given, results))
+    results = keras.remat(pure)(*(flat[number] for number in floating))
+    for tensor, value in zip(given, results):
+        values[tensor] = keras.ops.cast(value, "bool") if tensor in masks else value
     for variable, value in zip(kept, results[len(given) :], strict=True):
         variable.assign(value)
+
+
+def _is_floating(value: Any) -> bool:
+    return "float" in keras.backend.standardize_dtype(value.dtype)
