@@ -87,6 +87,7 @@ class PipelineCase:
         with pytest.raises(OutputExists, match="overwrite"):
             geodl.train(self.recipe, run[1], output=run[0].path)
 
+    @pytest.mark.usefixtures("unscored")
     def test_interrupted_run_continues_and_ends_the_same(
         self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

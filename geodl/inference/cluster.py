@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from geodl._quiet import debugging
@@ -78,9 +79,8 @@ class Cluster:
             time.sleep(0.1)
         if self.local:
             return
-        from geodl import __version__
 
-        def version() -> str:
+        def installed() -> str:
             from importlib.metadata import PackageNotFoundError, version
 
             try:
@@ -88,10 +88,11 @@ class Cluster:
             except PackageNotFoundError:
                 return ""
 
-        for worker, found in sorted(self._of_each(version).items()):
-            if found != __version__:
+        own = version("geodl")
+        for worker, found in sorted(self._of_each(installed).items()):
+            if found != own:
                 why = f"worker {worker} has geodl {found}" if found else f"worker {worker} has no geodl"
-                raise self.unavailable(why, f"Install geodl {__version__} on all workers.")
+                raise self.unavailable(why, f"Install geodl {own} on all workers.")
 
     def check_paths(self, paths: Sequence[str]) -> None:
         """Checks that all workers find some files. Remote ones are not looked at.

@@ -125,7 +125,11 @@ class _Walk:
                     flying[k].add_done_callback(partial(self._tell, k))
                 with suppress(queue.Empty):
                     k = self._arrived.get(timeout=_LOOK)
-                    self._take(k, flying.pop(k))
+                    future = flying[k]
+                    self._take(k, future)
+                    # Not left to its end, in which Python would swallow a Ctrl-C.
+                    future.release()
+                    del flying[k]
         finally:
             for future in (*flying.values(), scene):
                 future.release()

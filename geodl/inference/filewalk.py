@@ -14,13 +14,13 @@ from typing import Any
 from geodl.data.files import is_local
 from geodl.data.opening import find_scenes, is_one_scene
 from geodl.errors import NoValidPixels, OptionError
-from geodl.inference.cluster import check_cluster, open_cluster
+from geodl.inference.cluster import Cluster, check_cluster, open_cluster
 from geodl.inference.engine import Progress
-from geodl.inference.mapper import Mapper
+from geodl.inference.mapper import Mapper, Plan
 from geodl.inference.options import Options
 from geodl.inference.request import Request, open_adapted
 from geodl.inference.scratch import scratch_folder
-from geodl.inference.unfinished import FinishedMap, Journal, remove_unfinished, unfinished_folder
+from geodl.inference.unfinished import FinishedMap, Journal, held_bytes, remove_unfinished, unfinished_folder
 from geodl.inference.workkey import scene_paths, work_key
 from geodl.inference.writers import MapWriter, check_room
 
@@ -86,7 +86,7 @@ def map_files(
             continue
         _check_targets(request, _writer(job, request, polygons, overwrite).paths, polygons)
         # Before tiles are planned: of a grid that only a header claims there may be millions.
-        check_room(job.target, request.products.layers, request.grid, apart=job.apart)
+        check_room(job.target, request.products.layers, request.grid, apart=job.apart, held=held_bytes)
         mapper.plan(request)
         sizes[job.target] = int(request.window.height) * int(request.window.width)
     mapped, before = [], 0
@@ -105,14 +105,10 @@ def map_files(
                         _finish(mapper, sink, polygons, options, progress, overwrite)
                     remove_unfinished(job.target)
                 else:
-                    from geodl.inference.clusterwalk import map_on_cluster
-
-                    workers.check_paths(scene_paths(request.source))
                     plan, key = mapper.plan(request), work_key(request, mapper.network, about)
                     keeping = partial(unfinished_folder, key=f"{key} {plan.tiling}")
                     with _writer(job, request, polygons, overwrite, keeping) as sink:
-                        with closing(Journal(sink.home, sink, fresh=sink.fresh)) as journal:
-                            map_on_cluster(workers, request, plan, sink, journal, told)
+                        _map_apart(workers, request, plan, sink, told)
                         _finish(mapper, sink, polygons, options, progress, overwrite)
                     if len(jobs) > 1:
                         FinishedMap(job.target).note(key)
@@ -124,6 +120,15 @@ def map_files(
     for target in mapped if cluster is not None else ():
         FinishedMap(target).remove()
     return mapped
+
+
+def _map_apart(cluster: Cluster, request: Request, plan: Plan, sink: MapWriter, progress: Progress | None) -> None:
+    """Maps a scene on a cluster, or goes on with what is in the writer's folder."""
+    from geodl.inference.clusterwalk import map_on_cluster
+
+    cluster.check_paths(scene_paths(request.source))
+    with closing(Journal(sink.home, sink, fresh=sink.fresh)) as journal:
+        map_on_cluster(cluster, request, plan, sink, journal, progress)
 
 
 def _is_finished(job: _Job, mapper: Mapper, request: Request, about: str) -> bool:

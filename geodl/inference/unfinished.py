@@ -18,7 +18,7 @@ from geodl.errors import NoValidPixels, OutputUnwritable
 from geodl.inference.seams import Frame
 from geodl.wholefile import whole_file
 
-__all__ = ("FinishedMap", "Journal", "remove_unfinished", "unfinished_folder")
+__all__ = ("FinishedMap", "Journal", "held_bytes", "remove_unfinished", "unfinished_folder")
 
 _KEY, _LOCK, _JOURNAL, _FRAMES = "key", ".lock", "journal", "frames"
 _SYNC = 5.0
@@ -82,6 +82,13 @@ def unfinished_folder(target: Path, *, key: str) -> Iterator[Path]:
         for parent in made:
             with suppress(OSError):  # The map is in it, or what there is of it.
                 parent.rmdir()
+
+
+def held_bytes(target: Path) -> int:
+    """Returns what an earlier run left on the disk beside a target; it is gone on with, or removed."""
+    with suppress(FileNotFoundError):
+        return sum(path.stat().st_size for path in _folder(target).rglob("*"))
+    return 0
 
 
 def remove_unfinished(target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
@@ -23,8 +24,6 @@ def work_key(request: Request, network: Any, about: str = "") -> str:
         network: the function that runs it; one that is not of a file, such as a scene in memory, is never the same again.
         about: what else is asked.
     """
-    from geodl import __version__
-
     paths = scene_paths(request.source)
     if not paths or not isinstance(network, PortableCall):
         return uuid4().hex
@@ -33,7 +32,7 @@ def work_key(request: Request, network: Any, about: str = "") -> str:
     source, adapted = request.source, request.adapted
     crs = None if source.grid.crs is None else source.grid.crs.to_wkt()
     told = (
-        __version__,
+        version("geodl"),
         network.identity,
         [(path, _state(path)) for path in files],
         (source.bands, crs, source.grid.transform, source.grid.shape),

@@ -44,7 +44,12 @@ def layer_path(target: Path, layer: Layer, *, main: bool) -> Path:
 
 
 def check_room(
-    target: Path, layers: Sequence[Layer], grid: Grid, *, apart: Mapping[str, Path] = MappingProxyType({})
+    target: Path,
+    layers: Sequence[Layer],
+    grid: Grid,
+    *,
+    apart: Mapping[str, Path] = MappingProxyType({}),
+    held: Callable[[Path], int] = lambda path: 0,
 ) -> None:
     """Refuses a map that its disk cannot hold, however much a header claims, before any work is done.
 
@@ -53,6 +58,7 @@ def check_room(
         layers: what it consists of.
         grid: of the map.
         apart: as `MapWriter` takes it.
+        held: tells how many bytes the map of a path has there already.
 
     Raises:
         OutputUnwritable: what is free there is less than the pixels take, which are kept uncompressed at first.
@@ -65,7 +71,7 @@ def check_room(
         except OSError as error:
             raise OutputUnwritable(path, error.strerror or error) from error
         # Some network file systems do not know their size: all is 0 then.
-        if usage.total and needed > usage.free:
+        if usage.total and needed > usage.free + held(path):
             raise OutputUnwritable(
                 path,
                 f"a map of {grid.height} x {grid.width} pixels takes {_size(needed)}, and {_size(usage.free)} are free",

@@ -14,6 +14,7 @@ from keras import tree
 
 from geodl.models.convlstm import ConvLSTM2D
 from geodl.models.neural_ode import integrates
+from geodl.training.distribution import accelerators
 
 __all__ = ("rematerialise",)
 
@@ -36,7 +37,7 @@ def rematerialise(model: keras.Model) -> None:
     without. Weights, layers and what is saved are left as they are, and so is inference.
 
     Networks that integrate a differential equation, and those that are no graph of layers, are left alone with a
-    warning that names them.
+    warning that names them. With JAX on processors no memory is saved, for XLA undoes it there: a warning says so.
 
     Args:
         model: a built functional or sequential network; those nested in it are taken apart, too.
@@ -48,7 +49,7 @@ def rematerialise(model: keras.Model) -> None:
     """
     if integrates(model):
         _logger.warning(
-            "train.rematerialise does nothing for %s: what its integrator keeps follows from network.adjoint.",
+            "train.rematerialise does nothing for %s: what its integrator keeps follows from network.gradient.",
             model.name,
         )
         return
@@ -65,6 +66,11 @@ def rematerialise(model: keras.Model) -> None:
     if len(blocks) < 2 and not nested:
         _logger.warning("train.rematerialise does nothing for %s: it has too few layers.", model.name)
         return
+    if keras.backend.backend() == "jax" and not accelerators():
+        _logger.warning(
+            "train.rematerialise saves no memory with jax on a processor, where XLA computes blocks once after all; "
+            "train.accumulate does."
+        )
     graph.call = _call(graph, blocks, alone=set(nested))
 
 
@@ -193,7 +199,8 @@ def _run_block(
 ) -> None:
     """Runs a block as a pure function of tensors, weights and states, whose gradient computes it anew."""
     variables = [*trained, *kept]
-    states = [keras.ops.convert_to_tensor(variable) for variable in variables]
+    # Copies: on the way back the variables are no longer what they were.
+    states = [keras.ops.copy(variable) for variable in variables]
     flat = [*(values[tensor] for tensor in needed), *states]
     # Only these may have a gradient; masks and seeds are closed over.
     floating = [number for number, value in enumerate(flat) if _is_floating(value)]

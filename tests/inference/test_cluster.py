@@ -415,7 +415,7 @@ def test_workers_have_to_be_there_with_this_geodl_and_the_scenes(
             BackendUnavailable, match=r"worker inproc://\S+ cannot read /\S+nowhere.tif.*that all workers share"
         ):
             cluster.check_paths(["nowhere.tif"])
-        monkeypatch.setattr("geodl.__version__", "99.1", raising=False)
+        monkeypatch.setattr(clusters, "version", lambda name: "99.1")
         with pytest.raises(BackendUnavailable, match=r"worker inproc://\S+ has geodl .*Install geodl 99\.1"):
             cluster.check_workers()
     assert client.status == "running", "a client that was given is closed"

@@ -24,7 +24,7 @@ from geodl.inference import export as module
 from geodl.inference.conversion import available
 from geodl.inference.export import export
 from geodl.models import LTAE
-from tests.inference.convertedseries import convert_here, random_series
+from tests.inference.convertedseries import convert_quickly, random_series
 from tests.inference.cropfakes import make_contract
 from tests.inference.fakes import TRANSFORM
 
@@ -124,9 +124,8 @@ def test_the_readme_runs_a_network_for_series(tmp_path: Path, format: Any, monke
     network = LTAE(2, 3, width=16, heads=2, mlp=(8,), mean=[0.2, 0.4], std=[0.1, 0.1])
     contract = make_contract(cloud_band="scl", cloud_values=(8.0, 9.0))
     write_bundle(tmp_path / "run", network=network, contract=contract, recipe="", metrics={})
-    if format == "onnx" and keras.backend.backend() == "tensorflow":
-        # A process of its own, which other tests start, would take as long as all of this.
-        monkeypatch.setattr(module, "convert", convert_here)
+    # A process of its own, which other tests start, would take as long as all of this.
+    monkeypatch.setattr(module, "convert", convert_quickly)
     folder = export(tmp_path / "run", tmp_path / "deploy", format=format)
     assert {path.name for path in folder.iterdir()} == {"contract.json", "README.md"} | NETWORKS[format]
     readme = (folder / "README.md").read_text()

@@ -4,14 +4,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from geodl.errors import NoValidPixels, OutputUnwritable
-from geodl.inference import unfinished
+from geodl.inference import unfinished, writers
+from geodl.inference.products import make_products
 from geodl.inference.seams import Frame
-from geodl.inference.unfinished import FinishedMap, Journal, remove_unfinished, unfinished_folder
+from geodl.inference.unfinished import FinishedMap, Journal, held_bytes, remove_unfinished, unfinished_folder
+from geodl.inference.writers import check_room
+from tests.inference.fakes import make_contract, make_scene
 
 
 class Blocks:
@@ -45,6 +49,18 @@ def test_where_there_is_nothing_to_map_nothing_stays(tmp_path: Path) -> None:
     with pytest.raises(NoValidPixels), unfinished_folder(tmp_path / "maps" / "map.tif", key="a"):
         raise NoValidPixels("scene")
     assert not os.listdir(tmp_path)
+
+
+def test_what_it_holds_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = make_contract()
+    layers, grid = make_products(contract.output).layers, make_scene(10, 10).grid
+    monkeypatch.setattr(writers.shutil, "disk_usage", lambda path: SimpleNamespace(total=10_000, free=20))
+    with pytest.raises(OutputUnwritable, match="takes 0.0 MiB"):
+        check_room(tmp_path / "map.tif", layers, grid, held=held_bytes)
+    with pytest.raises(KeyboardInterrupt), unfinished_folder(tmp_path / "map.tif", key="a") as folder:
+        (folder / "classes.raw").write_bytes(b"0" * 100)
+        raise KeyboardInterrupt
+    check_room(tmp_path / "map.tif", layers, grid, held=held_bytes)
 
 
 def test_two_processes_do_not_work_on_one_map(tmp_path: Path) -> None:

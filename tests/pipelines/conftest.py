@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from geodl.baselines.forest import PixelForest
-from geodl.pipelines import segmentation
+from geodl.pipelines import base, segmentation
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +17,10 @@ def small_forest() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmentation, "PixelForest", partial(PixelForest, pixels=3000, trees=10))
         yield
+
+
+@pytest.fixture
+def unscored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the scores and the report of runs of which only the weights are looked at."""
+    monkeypatch.setattr(base, "_final_scores", lambda *arguments: None)
+    monkeypatch.setattr(base, "_report", lambda *arguments: "")

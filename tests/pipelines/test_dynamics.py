@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "verification": {
         "states": 6,
         "duration": 4.0,
-        "free_run": 20.0,
+        "free_run": 10.0,
         "exponents": False,
         "baselines": ["persistence", "dmd"],
     },
@@ -133,6 +133,7 @@ def test_a_table_is_split_in_time_and_scored_in_its_own_unit(tmp_path: Path) -> 
         **TABLE,
         "data.trajectories": write(tmp_path / "l63.csv"),
         "data.split": {"validation": 0.25, "test": 0.25},
+        "horizon": {"first": 2, "last": 2},
     }
     run = geodl.train("dynamics", settings, output=tmp_path / "run")
     assert run.evaluation is not None

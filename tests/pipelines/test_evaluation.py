@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "network.width": 4,
         "network.depth": 2,
         "train.epochs": 1,
-        "train.steps_per_epoch": 30,
+        "train.steps_per_epoch": 10,
     }
     return geodl.train("segmentation", settings, output=folder / "run").path
 

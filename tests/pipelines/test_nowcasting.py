@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
     "data.patch": 16,
     "data.split": {"by": "time", "validation": 0, "test": 0.5},
     "clip": {"frames": 3, "leads": 2},
-    "network": {"name": "rainnet", "width": 4},
+    "network": {"name": "rainnet", "width": 4, "depth": 1},
     "verification": {"thresholds": [0.5, 2.0], "scales": [1, 5], "baselines": ["persistence", "advection"]},
     "train.epochs": 1,
     "train.steps_per_epoch": 2,

@@ -80,6 +80,7 @@ class TestSegmentation(PipelineCase):
             geodl.train("segmentation", {**settings, "data.match": "stem"}, output=run[0].path, overwrite=True)
         assert {path.name: path.stat().st_mtime_ns for path in run[0].path.iterdir()} == before
 
+    @pytest.mark.usefixtures("unscored")
     def test_fine_tuning_keeps_the_weights_of_the_same_bands(self, run: Any, tmp_path: Path) -> None:
         settings = {
             **run[1],
