@@ -28,6 +28,12 @@ _PATIENCE = 10.0
 """Seconds in which a scheduler has to answer, and the first worker to be there."""
 _AT_ONCE = 2
 """Tiles that a worker of this machine has at once: one is read while another is in the network."""
+_SETTINGS = {
+    # Memory that goes back to the system after each tile has to come from there for the next one.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.worker.profile.enabled": False,
+}
+"""Dask's own, for workers that do nothing else."""
 _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
 
 
@@ -184,23 +190,25 @@ def open_cluster(asked: Any) -> Iterator[Cluster]:
 
 def _start(count: int, opened: ExitStack) -> Client:
     """Starts processes on this machine, each with its share of the cores."""
+    import dask
     from distributed import Client, LocalCluster
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = str(max(cores // count, 1))
     names = ("GEODL_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     try:
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=_AT_ONCE,
-            processes=True,
-            # What a worker takes is bounded by the size of the tiles.
-            memory_limit=0,
-            dashboard_address=None,
-            silence_logs=logging.WARNING if debugging() else logging.CRITICAL + 1,
-            env=dict.fromkeys(names, threads),
-            preload=["geodl.inference.clustertasks"],
-        )
+        with dask.config.set(_SETTINGS):
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=_AT_ONCE,
+                processes=True,
+                # What a worker takes is bounded by the size of the tiles.
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=logging.WARNING if debugging() else logging.CRITICAL + 1,
+                env=dict.fromkeys(names, threads),
+                preload=["geodl.inference.clustertasks"],
+            )
     except (OSError, RuntimeError) as error:
         advice = 'In a script of yours the call belongs below `if __name__ == "__main__":`.'
         raise BackendUnavailable(f"The cluster local:{count}", "its processes did not start", advice=advice) from error

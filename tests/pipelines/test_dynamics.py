@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "verification": {
         "states": 6,
         "duration": 4.0,
-        "free_run": 10.0,
+        "free_run": 20.0,
         "exponents": False,
         "baselines": ["persistence", "dmd"],
     },
@@ -36,7 +36,11 @@ SMALL: dict[str, Any] = {
     "train.jit": False,
     "train.optimizer": {"name": "sgd", "learning_rate": 1e-6, "weight_decay": 0, "options": {}},
 }
-TABLE: dict[str, Any] = {**SMALL, "system": None, "verification": {**SMALL["verification"], "duration": None}}
+TABLE: dict[str, Any] = {
+    **SMALL,
+    "system": None,
+    "verification": {**SMALL["verification"], "duration": None, "free_run": 2.0},
+}
 
 
 def write(path: Path, **options: Any) -> str:
