@@ -66,11 +66,13 @@ def some(first: Any, *others: Any) -> Any:
     return pytest.mark.parametrize("build", networks, ids=lambda build: build.__name__)
 
 
-def run(network: keras.Model, x: np.ndarray) -> np.ndarray:
+def run(network: keras.Model, x: Any) -> np.ndarray:
+    """Returns what a network gives for an array, or for a list of them."""
+    x = keras.tree.map_structure(lambda array: array.astype("float32"), x)
     if keras.backend.backend() == "jax":
         # It compiles once; else each operation of it would be compiled for itself.
-        return np.asarray(network.predict_on_batch(x.astype("float32")))
-    return keras.ops.convert_to_numpy(network(x.astype("float32"), training=False))
+        return np.asarray(network.predict_on_batch(x))
+    return keras.ops.convert_to_numpy(network(x, training=False))
 
 
 def stirred(network: keras.Model) -> keras.Model:

@@ -10,8 +10,7 @@ import keras
 import numpy as np
 
 from geodl.losses import Balanced, RainLikelihood
-from tests.model_case import run as run_eagerly
-from tests.model_case import stirred
+from tests.model_case import run, stirred
 
 __all__ = ("advected_or_last", "clip", "run_rain_case")
 
@@ -35,12 +34,6 @@ def advected_or_last(x: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
     return np.where(np.isnan(ahead), last, ahead)
 
 
-def _run(network: keras.Model, x: np.ndarray) -> np.ndarray:
-    # JAX would compile every operation by itself.
-    jax = keras.backend.backend() == "jax"
-    return np.asarray(network.predict_on_batch(x)) if jax else run_eagerly(network, x)
-
-
 def run_rain_case(build: Callable[..., keras.Model], options: Mapping[str, Any], *, folder: Path) -> None:
     """Untrained it gives the advected frames or the last one; it learns, saves, loads, and bears any size.
 
@@ -52,7 +45,7 @@ def run_rain_case(build: Callable[..., keras.Model], options: Mapping[str, Any],
     keras.utils.set_random_seed(0)
     network = build(**options, mean=-2.0, std=1.5)
     x = clip(options, advected=options.get("advected", False))
-    start = _run(network, x)
+    start = run(network, x)
     gaussian = options.get("head") == "gaussian"
     expected = advected_or_last(x, options)
     assert start.dtype == np.float32 and start.shape == (*expected.shape[:-1], 2 if gaussian else 1)
@@ -62,10 +55,10 @@ def run_rain_case(build: Callable[..., keras.Model], options: Mapping[str, Any],
         np.testing.assert_allclose(start[..., 1], 2 * np.log(1.5), rtol=1e-5)
 
     stirred(network)
-    small = _run(network, x[:1, :, :1, :2])
+    small = run(network, x[:1, :, :1, :2])
     assert small.shape == (1, *start.shape[1:2], 1, 2, start.shape[-1])
     assert np.isfinite(small).all() and (small[..., 0] >= 0).all()
-    huge = _run(network, 1e4 * x)
+    huge = run(network, 1e4 * x)
     assert np.isfinite(huge).all() and huge[..., 0].max() <= 300.1
 
     truth = np.random.default_rng(1).gamma(0.5, 4.0, size=expected.shape).astype("float32")
@@ -83,4 +76,4 @@ def run_rain_case(build: Callable[..., keras.Model], options: Mapping[str, Any],
 
     network.save(folder / "network.keras")
     again = keras.saving.load_model(folder / "network.keras", compile=False)
-    np.testing.assert_allclose(_run(again, x), _run(network, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run(again, x), run(network, x), rtol=1e-5, atol=1e-5)

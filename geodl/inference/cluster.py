@@ -31,6 +31,10 @@ _AT_ONCE = 2
 _SETTINGS = {
     # Memory that goes back to the system after each tile has to come from there for the next one.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    # Looking after itself fifty times a second, and watching each process, takes Dask a tenth of a core.
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.memory.monitor-interval": "5s",
     "distributed.worker.profile.enabled": False,
 }
 """Dask's own, for workers that do nothing else."""
@@ -205,6 +209,8 @@ def _start(count: int, opened: ExitStack) -> Client:
                 # What a worker takes is bounded by the size of the tiles.
                 memory_limit=0,
                 dashboard_address=None,
+                # Its usual port may be taken, of which Dask would warn.
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.WARNING if debugging() else logging.CRITICAL + 1,
                 env=dict.fromkeys(names, threads),
                 preload=["geodl.inference.clustertasks"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from keras import ops, tree
 from geodl.errors import BackendUnavailable, RecipeError
 
 __all__ = ("accumulate",)
+
+_logger = logging.getLogger("geodl")
 
 
 def accumulate(model: keras.Model, parts: int, *, batch_size: int, replicas: int = 1) -> None:
@@ -47,6 +50,12 @@ def accumulate(model: keras.Model, parts: int, *, batch_size: int, replicas: int
             "train.accumulate",
             f"expected a divisor of the {batch_size // replicas} samples that are a device's share of "
             f"train.batch_size: {batch_size}{shared}. Received: {parts}.",
+        )
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()):
+        _logger.warning(
+            "train.accumulate: BatchNormalization takes its statistics of %d samples at a time; others normalise alike "
+            "(network.norm: group, where the network has it).",
+            batch_size // (parts * replicas),
         )
     match keras.backend.backend():
         case "tensorflow":

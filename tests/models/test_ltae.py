@@ -14,6 +14,7 @@ from geodl.errors import OptionError
 from geodl.models.attention import attention_network
 from geodl.models.ltae import LTAE
 from tests.compiled import numbers
+from tests.model_case import run
 
 SMALL: dict[str, Any] = {"bands": 2, "classes": 3, "width": 8, "heads": 2, "key": 3, "mlp": (6, 5), "dropout": 0.0}
 MEAN, STD = np.array([0.3, 20.0]), np.array([0.2, 5.0])
@@ -30,7 +31,7 @@ def _series(series: int = 4, time: int = 9) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _run(network: keras.Model, values: np.ndarray, days: np.ndarray) -> np.ndarray:
-    return numbers(network([values, days], training=False))
+    return run(network, [values, days])
 
 
 def _by_hand(network: keras.Model, values: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from geodl.errors import OptionError
 from geodl.models.attention import attention_network
 from geodl.models.transformer import SeriesTransformer
 from tests.compiled import numbers
-from tests.model_case import once
+from tests.model_case import once, run
 
 SMALL: dict[str, Any] = {"bands": 2, "classes": 3, "width": 8, "depth": 2, "heads": 2, "dropout": 0.0}
 MEAN, STD = (0.3, 20.0), (0.2, 5.0)
@@ -30,7 +30,7 @@ def _series(series: int = 4, time: int = 9) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _run(network: keras.Model, values: np.ndarray, days: np.ndarray) -> np.ndarray:
-    return numbers(network([values, days], training=False))
+    return run(network, [values, days])
 
 
 @pytest.mark.parametrize("pool", ["max", pytest.param("attention", marks=once)])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ from geodl.training.accumulation import accumulate
 from geodl.training.optimizers import build_optimizer
 from geodl.training.schedules import build_schedule
 from geodl.training.weights import values_of
+from tests.training import six_pipelines, tiny_run
 
 _BATCH = 8
 
@@ -52,21 +55,20 @@ def _trained(parts: int, name: str = "sgd", *, steps: int = 20, **options: Any) 
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "parts", "options"),
     [
-        pytest.param("sgd", {"clip_norm": 0.05, "options": {"momentum": 0.9}}, id="sgd-clipped"),
-        pytest.param("adamw", {}, id="adamw"),
+        pytest.param("sgd", 4, {"clip_norm": 0.05, "options": {"momentum": 0.9}}, id="sgd-clipped"),
+        pytest.param("adamw", 8, {}, id="adamw"),
     ],
 )
-def test_parts_make_the_weights_and_the_state_of_whole_batches(name: str, options: dict) -> None:
+def test_parts_make_the_weights_and_the_state_of_whole_batches(name: str, parts: int, options: dict) -> None:
     whole, loss = _trained(1, name, **options)
-    for parts in (2, 8):
-        model, got = _trained(parts, name, **options)
-        assert got == pytest.approx(loss, abs=1e-6)
-        assert int(model.optimizer.iterations.numpy()) == 20
-        pairs = zip(whole.optimizer.variables, model.optimizer.variables, strict=True)
-        for one, other in [*zip(whole.variables, model.variables, strict=True), *pairs]:
-            np.testing.assert_allclose(other.numpy(), one.numpy(), atol=1e-5)
+    model, got = _trained(parts, name, **options)
+    assert got == pytest.approx(loss, abs=1e-6)
+    assert int(model.optimizer.iterations.numpy()) == 20
+    pairs = zip(whole.optimizer.variables, model.optimizer.variables, strict=True)
+    for one, other in [*zip(whole.variables, model.variables, strict=True), *pairs]:
+        np.testing.assert_allclose(other.numpy(), one.numpy(), atol=1e-5)
 
 
 def test_gradients_are_scaled_once_and_a_batch_with_an_infinite_one_is_left_out_as_a_whole() -> None:
@@ -90,6 +92,28 @@ def test_gradients_are_scaled_once_and_a_batch_with_an_infinite_one_is_left_out_
         states.append(values_of(model.variables))
     for one, other in zip(*states, strict=True):
         np.testing.assert_allclose(other, one, atol=2e-3)
+
+
+def test_batch_normalisation_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    model = tiny_run.network()
+    model.compile("sgd", loss="mse")
+    with caplog.at_level(logging.WARNING, "geodl"):
+        accumulate(model, 2, batch_size=_BATCH)
+    assert "BatchNormalization takes its statistics of 4 samples" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["segmentation", "superresolution", "nowcasting", "dynamics"])
+def test_pipelines_without_batch_statistics_end_with_the_same_weights(name: str, tmp_path: Path) -> None:
+    norm = {"network.norm": "group"} if name == "segmentation" else {}
+    ends = []
+    for more in ({}, {"train.accumulate": 2}, {"train.accumulate": 2, "train.rematerialise": True}):
+        folder = tmp_path / str(len(ends))
+        changes = six_pipelines.settings(name, folder / "data", **norm, **more)
+        ends.append(six_pipelines.train(name, changes, folder / "run", "single")[0])
+    for other in ends[1:]:
+        for one, two in zip(ends[0], other, strict=True):
+            np.testing.assert_allclose(two, one, atol=1e-5)
 
 
 def test_one_part_leaves_the_network_as_it_is() -> None:
