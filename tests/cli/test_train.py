@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def run(evaluation: SimpleNamespace) -> SimpleNamespace:
-    return SimpleNamespace(path=Path("runs/a"), evaluation=evaluation, interrupted=False)
+    return SimpleNamespace(path=Path("runs/a"), address="runs/a", first=True, evaluation=evaluation, interrupted=False)
 
 
 def test_options_reach_the_pipeline(
@@ -44,6 +44,15 @@ def test_quiet_prints_the_path_alone(
     assert calls == [(("segmentation", {}), {"output": None, "overwrite": False, "fold": None, "progress": False})]
 
 
+def test_one_worker_speaks_for_all(
+    geodl_cli: Callable[..., Any], replaced: Callable[..., Any], run: SimpleNamespace
+) -> None:
+    run.first = False
+    replaced("train", lambda *args, **kwargs: run)
+    result = geodl_cli("train", "segmentation")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
 def test_json_on_stdout_is_alone_there(
     geodl_cli: Callable[..., Any], replaced: Callable[..., Any], run: SimpleNamespace
 ) -> None:
@@ -56,7 +65,8 @@ def test_json_on_stdout_is_alone_there(
 def test_an_interrupted_run_says_what_is_left_and_exits_with_130(
     geodl_cli: Callable[..., Any], replaced: Callable[..., Any]
 ) -> None:
-    replaced("train", lambda *a, **k: SimpleNamespace(path=Path("runs/a"), evaluation=None, interrupted=True))
+    run = SimpleNamespace(path=Path("runs/a"), address="runs/a", first=True, evaluation=None, interrupted=True)
+    replaced("train", lambda *a, **k: run)
     result = geodl_cli("train", "segmentation")
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr == "Interrupted: runs/a holds the best epoch so far.\n"
