@@ -58,6 +58,17 @@ def nearest(word: str, words: Iterable[str]) -> str:
 class GeodlError(Exception):
     """Base class: a mistake or a limit that the user can understand and mend."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Made of its sentence again, not of the arguments that the sentence was made of: workers send errors home.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[GeodlError], args: tuple[object, ...], state: dict[str, object]) -> GeodlError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class OptionError(GeodlError):
     """An argument or command-line option has a value that cannot be used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -14,6 +15,7 @@ SENTENCES = {
         "a.yaml, line 3: train.epoch",
         "Did you mean 'epochs'?",
     ),
+    errors.WorkersDiffer("the seed", first=3, index=1, other=4): ("the seed differs", "worker 0: 3", "worker 1: 4"),
     errors.SourceUnreadable("a.tif", "truncated"): ("a.tif", "truncated", "Check"),
     errors.EmptyDataset("scenes", expected="images"): ("scenes", "images", "nothing"),
     errors.PairingError("two labels.", images=["a"], labels=["b", "c"]): ("a", "b, c", "data.match"),
@@ -64,3 +66,9 @@ def test_long_lists_are_cut() -> None:
     sentence = str(errors.BandMismatch("s", expected=[f"B{k}" for k in range(20)], received=[]))
     assert "B11, … (20 in all)" in sentence
     assert "Received 0: none" in sentence
+
+
+@pytest.mark.parametrize("error", SENTENCES, ids=lambda error: type(error).__name__)
+def test_an_error_comes_home_from_another_process_as_itself(error: errors.GeodlError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
