@@ -37,6 +37,5 @@ def convert_here(network_file: Path, target: Path, *, format: str) -> int:
 
 def convert_quickly(network_file: Path, target: Path, *, format: Any) -> int:
     """Converts here if it can: a process of its own, which some tests start as users do, takes longer than the rest."""
-    # TensorFlow reads back no SavedModel in the process that wrote it, once the network is gone.
-    here = keras.backend.backend() == "tensorflow" and format != "saved_model"
+    here = keras.backend.backend() == "tensorflow"
     return (convert_here if here else conversion.convert)(network_file, target, format=format)

@@ -156,8 +156,8 @@ def _apart(folder: Path, name: str, strategy: str, *, file: str = "final-0.npz")
     return max(float(abs(a - b).max()) for a, b in pairs if a.size)
 
 
-_QUICK = ["segmentation", "nowcasting"]
-_SLOW = ["denoising", "superresolution", "dynamics", "crops"]
+_QUICK = ["denoising", "superresolution"]
+_SLOW = ["segmentation", "nowcasting", "dynamics", "crops"]
 _REPLICATED = {"tensorflow": "mirrored", "jax": "data_parallel"}
 
 
@@ -191,7 +191,7 @@ def test_batch_statistics_are_those_of_the_whole_batch(tmp_path: Path, backend: 
 
 @pytest.mark.slow
 def test_weights_shared_among_devices_become_those_of_one(tmp_path: Path) -> None:
-    names = [*_QUICK, "denoising"]
+    names = ["segmentation", "nowcasting", "denoising"]
     _end(_program(tmp_path, "--names", *names, "--strategies", "single", "model_parallel", backend="jax"))
     for name in names:
         assert _apart(tmp_path, name, "model_parallel") < 1e-5, name
