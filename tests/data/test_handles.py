@@ -60,7 +60,6 @@ def test_only_so_many_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert opened[0].dataset() is not datasets[0]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
 @pytest.fixture
 def _few_objects() -> Iterator[None]:
     """Leaves out of collections what other tests have left: looking through all of it takes seconds."""
@@ -69,6 +68,7 @@ def _few_objects() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
 @pytest.mark.usefixtures("_few_objects")
 def test_files_are_closed_with_their_handle_and_with_their_thread(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif")
