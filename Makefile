@@ -54,14 +54,14 @@ wheel: $(INSTALLED)
 
 # Needs uv on the PATH. Wheels only, hashes, no index lines, one file for every platform and Python.
 lock:
-	uv pip compile pyproject.toml --group test --extra tensorboard --extra onnx --extra openvino --extra s3 --extra cluster --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --group test --group docs --extra tensorboard --extra onnx --extra openvino --extra s3 --extra cluster --universal --python-version 3.11 \
 	  --no-emit-index-url --no-annotate --no-header --generate-hashes --only-binary :all: -o requirements.lock
 	$(MAKE) lock-peers
 
 # Keeps the versions of requirements.lock where the peers allow it, and leaves out what torch brings for CUDA.
 lock-peers:
 	cp requirements.lock requirements-peers.tmp
-	printf '%s\n' $(CUDA) | uv pip compile pyproject.toml --group test --group peers --extra tensorboard --extra onnx --extra openvino --extra s3 --extra cluster \
+	printf '%s\n' $(CUDA) | uv pip compile pyproject.toml --group test --group docs --group peers --extra tensorboard --extra onnx --extra openvino --extra s3 --extra cluster \
 	  --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes --only-binary :all: \
 	  --no-binary pysteps --no-binary jsmin --excludes - -o requirements-peers.tmp --quiet
 	$(PYTHON) benchmarks/cpu_torch.py < requirements-peers.tmp > requirements-peers.lock
