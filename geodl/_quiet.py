@@ -11,6 +11,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from geodl.activity import stage
+
 __all__ = ("debugging", "load_backend", "settle")
 
 _LOGGERS = ("tensorflow", "absl", "jax", "h5py", "pyogrio", "matplotlib")
@@ -37,7 +39,8 @@ def settle() -> None:
 def load_backend() -> None:
     """Imports Keras with its backend, which takes seconds the first time."""
     settle()
-    import keras  # noqa: F401
+    with stage("Loading Keras and its backend"):
+        import keras  # noqa: F401
 
 
 class _QuietStart:

@@ -14,8 +14,11 @@ import typer
 from typer.core import TyperGroup
 
 from geodl._quiet import debugging, settle
+from geodl.activity import shown_by
+from geodl.cli.activity import spinner
 from geodl.cli.check import check
 from geodl.cli.demo import demo
+from geodl.cli.doctor import doctor
 from geodl.cli.evaluate import evaluate
 from geodl.cli.examples import examples
 from geodl.cli.export import export
@@ -43,7 +46,8 @@ class _Group(TyperGroup):
         settle()
         _speak_plainly()
         try:
-            return super().invoke(ctx)
+            with shown_by(spinner()):
+                return super().invoke(ctx)
         except GeodlError as error:
             _fail(str(error), error)
         except OSError as error:
@@ -51,15 +55,29 @@ class _Group(TyperGroup):
                 raise
             _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error), error)
         except KeyboardInterrupt:
-            typer.echo("Interrupted.", err=True)
+            _say("Interrupted.", "yellow")
             raise typer.Exit(130) from None
 
 
 def _fail(sentence: str, error: Exception) -> NoReturn:
     if debugging():
         raise error
-    typer.echo(f"Error: {sentence}", err=True)
+    _say(f"Error: {sentence}", "red")
     raise typer.Exit(2) from None
+
+
+def _say(sentence: str, colour: str) -> None:
+    """Prints a sentence to stderr, its first word in colour on a terminal; a live line stays below it."""
+    from rich.text import Text
+
+    from geodl.cli.terminal import console
+
+    to = console(stderr=True)
+    if not to.is_terminal:
+        typer.echo(sentence, err=True)
+        return
+    first, space, rest = sentence.partition(" ")
+    to.print(Text.assemble((first, f"bold {colour}"), space, rest))
 
 
 def _speak_plainly() -> None:
@@ -78,7 +96,7 @@ def _speak_plainly() -> None:
 
 class _Echo(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(f"{record.levelname.capitalize()}: {record.getMessage()}", err=True)
+        _say(f"{record.levelname.capitalize()}: {record.getMessage()}", "yellow")
 
 
 def _show_warning(
@@ -90,7 +108,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     if filename.startswith(_PACKAGE) and issubclass(category, UserWarning):
-        typer.echo(f"Warning: {message}", err=True)
+        _say(f"Warning: {message}", "yellow")
 
 
 def _show_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -161,6 +179,9 @@ app.command(
 app.command(epilog=examples("geodl demo", "geodl demo denoising", "geodl demo superresolution --output somewhere"))(
     demo
 )
+
+
+app.command(epilog=examples("geodl doctor", "geodl doctor --json doctor.json"))(doctor)
 
 
 @app.callback()

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from geodl.cli.terminal import progress_bar
+from geodl.cli.activity import progress_bar
+from geodl.cli.terminal import Answer
 from geodl.errors import OptionError
 
 if TYPE_CHECKING:
     from geodl.inference.series import SeriesClassifier
 
 __all__ = ("Asked", "classify")
+
+_RASTERS = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Asked:
     """Those of `SeriesClassifier.predict_file` that maps of other networks have, too."""
 
 
-def classify(model: SeriesClassifier, sources: Sequence[str], target: str, asked: Asked, *, quiet: bool) -> None:
+def classify(model: SeriesClassifier, sources: Sequence[str], target: str, asked: Asked, *, answer: Answer) -> None:
     """Classifies the pixels of a cube, the parcels in it, or the series of a table, to a file.
 
     Args:
@@ -38,7 +39,7 @@ def classify(model: SeriesClassifier, sources: Sequence[str], target: str, asked
         sources: a cube: a NetCDF file, a Zarr store, a folder of dated rasters, or these themselves; or a table.
         target: the map, or the table.
         asked: all else.
-        quiet: print the paths of what was made alone.
+        answer: is told what was made.
 
     Raises:
         GeodlError: as `SeriesClassifier.predict_file` raises.
@@ -48,14 +49,15 @@ def classify(model: SeriesClassifier, sources: Sequence[str], target: str, asked
     source = sources[0] if len(sources) == 1 else list(sources)
     given = {"parcels": asked.parcels, "members": asked.members, "scale": asked.scale, "offset": asked.offset}
     options = {**asked.options, **{name: value for name, value in given.items() if value is not None}}
-    if quiet:
+    if answer.quiet:
         made = model.predict_file(source, target, **options)
     else:
-        with progress_bar(Path(target).name) as progress:
+        unit = "pixels" if Path(target).suffix.lower() in _RASTERS else "series"
+        with progress_bar(Path(target).name, unit=unit) as progress:
             made = model.predict_file(source, target, progress=progress, **options)
     for path in made:
-        what = "Map" if path.suffix.lower() in (".tif", ".tiff") else "Parcels" if asked.parcels else "Table"
-        typer.echo(path if quiet else f"{what}: {path}")
+        what = "Map" if path.suffix.lower() in _RASTERS else "Parcels" if asked.parcels else "Table"
+        answer.file(what, path)
     polygons = asked.options.get("vectorise")
     if polygons is not None:
-        typer.echo(polygons if quiet else f"Polygons: {polygons}")
+        answer.file("Polygons", polygons)

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geodl.cli.terminal import print_table
+from geodl.cli.terminal import Answer
 from geodl.errors import GeodlError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from geodl.contract import Contract
 
 __all__ = ("print_classifier", "print_series")
@@ -20,7 +18,7 @@ _LISTED = 256
 """Bands that are listed."""
 
 
-def print_classifier(to: Console, name: str, contract: Contract) -> None:
+def print_classifier(to: Answer, name: str, contract: Contract) -> None:
     """Prints what series a network eats, and what it tells apart.
 
     Args:
@@ -41,15 +39,15 @@ def print_classifier(to: Console, name: str, contract: Contract) -> None:
     if eaten.cloud_band:
         values = ", ".join(f"{value:g}" for value in eaten.cloud_values)
         rows.append(("clouds", f"where {eaten.cloud_band} is {values}"))
-    print_table(to, name, ("property", "value"), rows, heading=False)
-    print_table(to, "Bands", ("band", "unit"), [(band.name, band.unit or "–") for band in eaten.bands[:_LISTED]])
+    to.table(name, ("property", "value"), rows, heading=False)
+    to.table("Bands", ("band", "unit"), [(band.name, band.unit or "–") for band in eaten.bands[:_LISTED]])
     if len(eaten.bands) > _LISTED:
-        to.print(f"… and {len(eaten.bands) - _LISTED} more bands.", markup=False)
+        to.line(f"… and {len(eaten.bands) - _LISTED} more bands.")
     classes = [(c.value, c.name, c.colour) for c in contract.output.classes]
-    print_table(to, "Classes", ("value", "name", "colour"), classes)
+    to.table("Classes", ("value", "name", "colour"), classes)
 
 
-def print_series(to: Console, source: Any, contract: Contract) -> bool:
+def print_series(to: Answer, source: Any, contract: Contract) -> bool:
     """Prints what a cube or a table holds, and returns whether a network can be given it.
 
     Args:
@@ -63,10 +61,10 @@ def print_series(to: Console, source: Any, contract: Contract) -> bool:
     try:
         rows = _of_table(source, contract) if is_table(source) else _of_cube(source, contract)
     except GeodlError as error:
-        to.print(f"{name}: does not fit. {error}", markup=False, soft_wrap=True)
+        to.line(f"{name}: does not fit. {error}")
         return False
-    print_table(to, name, ("property", "value"), rows, heading=False)
-    to.print("Fits.", markup=False)
+    to.table(name, ("property", "value"), rows, heading=False)
+    to.line("Fits.")
     return True
 
 

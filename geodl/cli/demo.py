@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from geodl.cli.options import Overwrite, Quiet
-from geodl.cli.terminal import console, print_evaluation
+from geodl.cli.completion import pipelines
+from geodl.cli.options import Overwrite, Quiet, Told
+from geodl.cli.terminal import Answer, console, print_evaluation
 
 __all__ = ("demo",)
 
@@ -17,13 +18,16 @@ def demo(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="[PIPELINE]", help="segmentation, denoising, superresolution, nowcasting, dynamics or crops."
+            metavar="[PIPELINE]",
+            help="segmentation, denoising, superresolution, nowcasting, dynamics or crops.",
+            autocompletion=pipelines,
         ),
     ] = "segmentation",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all that is made.")
     ] = Path("geodl-demo"),
     overwrite: Overwrite = False,
+    json: Told = None,
     quiet: Quiet = False,
 ) -> None:
     """Train on embedded scenes, map one never seen, score it, and draw it: the whole walk in a few minutes.
@@ -34,14 +38,12 @@ def demo(
     from geodl._quiet import load_backend
 
     load_backend()
-    from geodl import pipelines
+    from geodl.pipelines import demo as show
 
-    result = pipelines.demo(name, output=output, overwrite=overwrite, progress=not quiet)
-    if quiet:
-        for path in result.paths.values():
-            typer.echo(path)
-        return
-    to = console()
-    print_evaluation(to, result.evaluation)
+    result = show(name, output=output, overwrite=overwrite, progress=not quiet)
+    answer = Answer(json, quiet=quiet)
+    if not quiet:
+        print_evaluation(console(stderr=str(json) == "-"), result.evaluation)
     for what, path in result.paths.items():
-        to.print(f"{what}: {path}", markup=False, soft_wrap=True)
+        answer.file(what, path)
+    answer.close(**result.evaluation.to_json())

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from geodl.cli.terminal import progress_bar
+from geodl.cli.activity import progress_bar
+from geodl.cli.terminal import Answer
 from geodl.errors import OptionError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Asked:
     overwrite: bool
 
 
-def emulate(model: Emulator, sources: Sequence[str], target: str, asked: Asked, *, quiet: bool) -> None:
+def emulate(model: Emulator, sources: Sequence[str], target: str, asked: Asked, *, answer: Answer) -> None:
     """Forecasts from states, or from observed trajectories, to a file, and says what from and how far.
 
     Args:
@@ -42,7 +41,7 @@ def emulate(model: Emulator, sources: Sequence[str], target: str, asked: Asked, 
         sources: the file of the states; or observations to assimilate.
         target: the NetCDF file or table.
         asked: all else.
-        quiet: print the path of what was made alone.
+        answer: is told what was made.
 
     Raises:
         GeodlError: as `Emulator.predict_file` and `Emulator.assimilate` raise.
@@ -61,25 +60,24 @@ def emulate(model: Emulator, sources: Sequence[str], target: str, asked: Asked, 
     options |= {"steps": asked.steps, "seed": asked.seed, "overwrite": asked.overwrite}
     # Before the minutes that it may take to make it.
     model.check_target(target, sources, overwrite=asked.overwrite)
-    starts = _assimilated(model, sources, asked, quiet=quiet) if asked.assimilate else model.starts(sources[0])
-    if quiet:
+    starts = _assimilated(model, sources, asked, answer=answer) if asked.assimilate else model.starts(sources[0])
+    if answer.quiet:
         made = model.predict_file(starts, target, **options)
     else:
-        with progress_bar(Path(target).name) as progress:
+        with progress_bar(Path(target).name, unit="states") as progress:
             made = model.predict_file(starts, target, progress=progress, **options)
     for path in made:
-        typer.echo(path if quiet else f"Forecast: {path} ({_extent(model, len(starts.values), asked)})")
+        answer.file("Forecast", path, _extent(model, len(starts.values), asked))
 
 
-def _assimilated(model: Emulator, sources: Sequence[str], asked: Asked, *, quiet: bool) -> Any:
+def _assimilated(model: Emulator, sources: Sequence[str], asked: Asked, *, answer: Answer) -> Any:
     """The states at the last observations."""
     given = {"error": asked.error, "window": asked.window}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     found = model.assimilate(sources[0] if len(sources) == 1 else list(sources), **options)
-    if not quiet:
-        for label, estimate in zip(found.starts.labels, found.estimates, strict=True):
-            first, last = estimate.times[[0, -1]]
-            typer.echo(f"{label}: assimilated from {first:g} to {last:g}, misfit {estimate.misfit:.3g} errors.")
+    for label, estimate in zip(found.starts.labels, found.estimates, strict=True):
+        first, last = estimate.times[[0, -1]]
+        answer.line(f"{label}: assimilated from {first:g} to {last:g}, misfit {estimate.misfit:.3g} errors.")
     return found.starts
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from geodl.cli.options import Overwrite, Quiet, Run
+from geodl.cli.options import Overwrite, Quiet, Run, Told
+from geodl.cli.terminal import Answer
 
 __all__ = ("export",)
 
@@ -26,10 +27,13 @@ def export(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    json: Told = None,
     quiet: Quiet = False,
 ) -> None:
     """Convert a trained network for use without geodl: with its contract, a README and an example."""
     from geodl.inference.export import export as write
 
     folder = write(run, output, format=cast("Any", format), overwrite=overwrite)
-    typer.echo(folder if quiet else f"Export: {folder}")
+    answer = Answer(json, quiet=quiet)
+    answer.file("Export", folder)
+    answer.close()

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from geodl.cli.terminal import progress_bar
+from geodl.cli.activity import progress_bar
+from geodl.cli.terminal import Answer
 from geodl.errors import OptionError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Asked:
     overwrite: bool
 
 
-def forecast(model: Forecaster, frames: Sequence[str], target: str, asked: Asked, *, quiet: bool) -> None:
+def forecast(model: Forecaster, frames: Sequence[str], target: str, asked: Asked, *, answer: Answer) -> None:
     """Forecasts from radar frames to a file, and says what from and when for.
 
     Args:
@@ -43,7 +42,7 @@ def forecast(model: Forecaster, frames: Sequence[str], target: str, asked: Asked
         frames: a folder, a glob, or files.
         target: the NetCDF file.
         asked: all else.
-        quiet: print the paths of what was made alone.
+        answer: is told what was made.
 
     Raises:
         GeodlError: as `Forecaster.predict_file` raises.
@@ -61,19 +60,18 @@ def forecast(model: Forecaster, frames: Sequence[str], target: str, asked: Asked
         any_resolution=asked.any_resolution,
         resample=asked.resample is not None,
     )
-    if quiet:
+    answer.line(f"From {_described(recent)}.")
+    if answer.quiet:
         made = model.predict_file(recent, target, **options)
     else:
-        typer.echo(f"From {_described(recent)}.")
         with progress_bar(Path(target).name) as progress:
             made = model.predict_file(recent, target, progress=progress, **options)
-    if quiet:
-        for path in made:
-            typer.echo(path)
-        return
-    typer.echo(f"Forecast: {made[0]} ({_leads(model.contract)}{_more(asked)})")
-    if len(made) > 1:
-        typer.echo(f"GeoTIFFs: {asked.geotiff} ({len(made) - 1} files)")
+    answer.file("Forecast", made[0], f"{_leads(model.contract)}{_more(asked)}")
+    if answer.quiet:
+        for path in made[1:]:
+            answer.file("GeoTIFF", path)
+    elif len(made) > 1:
+        answer.file("GeoTIFFs", asked.geotiff, f"{len(made) - 1} files")
 
 
 def _rates(text: str) -> list[float]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from json import loads
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geodl.cli.options import AnyResolution, Stack
-from geodl.cli.terminal import console, print_table
+from geodl.cli.options import AnyResolution, Quiet, Stack, Told
+from geodl.cli.terminal import Answer
 from geodl.contract import Band, Contract, Dim
 from geodl.data.files import is_remote_folder
 from geodl.errors import BundleError, GeodlError, OptionError
@@ -19,7 +20,6 @@ from geodl.storage.address import joined, parsed
 
 if TYPE_CHECKING:
     from pyproj import CRS
-    from rich.console import Console
 
     from geodl.data.source import Source
 
@@ -35,47 +35,71 @@ def info(
     paths: Annotated[list[str], typer.Argument(metavar="[RUN] [SCENE...]", help="A run, scenes, or a run and scenes.")],
     stack: Stack = False,
     any_resolution: AnyResolution = False,
+    json: Told = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Say what a trained network eats and gives, what a scene is, and whether the one fits the other."""
-    to = console()
+    """Say what a trained network eats and gives, what a scene is, and whether the one fits the other.
+
+    Exit code 2 says that it does not. With --json all of the run's contract is written.
+    """
+    to = Answer(json, quiet=quiet)
     runs = [path for path in paths if _is_run(path)]
     scenes = [path for path in paths if path not in runs]
     if len(runs) > 1:
         raise OptionError("geodl info", expected="one run at most", received=" ".join(runs))
     contract = _contract(runs[0]) if runs else None
-    if contract is not None and contract.output.kind == "trajectory":
-        from geodl.cli.stateinfo import print_emulator, print_states
-
-        print_emulator(to, runs[0], contract)
-        fit = [print_states(to, path, contract) for path in scenes]
-        if not all(fit):
-            raise typer.Exit(2)
-        return
-    if contract is not None and contract.output.kind == "series_label":
-        from geodl.cli.cropinfo import print_classifier, print_series
-
-        print_classifier(to, runs[0], contract)
-        if scenes and not print_series(to, scenes[0] if len(scenes) == 1 else scenes, contract):
-            raise typer.Exit(2)
-        return
     if contract is not None:
-        _print_contract(to, runs[0], contract)
-    fits = True
-    if scenes and contract is not None and contract.output.kind == "sequence":
+        _print_run(to, runs[0], contract)
+    fits = all([*_fits(to, scenes, contract, stack=stack, any_resolution=any_resolution)]) if scenes else True
+    to.close(
+        contract=None if contract is None else loads(contract.to_json()),
+        fits=fits if scenes and contract is not None else None,
+    )
+    if not fits:
+        raise typer.Exit(2)
+
+
+def _print_run(to: Answer, run: str, contract: Contract) -> None:
+    if contract.output.kind == "trajectory":
+        from geodl.cli.stateinfo import print_emulator
+
+        print_emulator(to, run, contract)
+    elif contract.output.kind == "series_label":
+        from geodl.cli.cropinfo import print_classifier
+
+        print_classifier(to, run, contract)
+    else:
+        _print_contract(to, run, contract)
+
+
+def _fits(
+    to: Answer, scenes: Sequence[str], contract: Contract | None, *, stack: bool, any_resolution: bool
+) -> Iterator[bool]:
+    """Prints what each scene (sequence, table) is; yields whether it fits."""
+    kind = None if contract is None else contract.output.kind
+    together = scenes[0] if len(scenes) == 1 else list(scenes)
+    if contract is not None and kind == "trajectory":
+        from geodl.cli.stateinfo import print_states
+
+        for path in scenes:
+            yield print_states(to, path, contract)
+    elif contract is not None and kind == "series_label":
+        from geodl.cli.cropinfo import print_series
+
+        yield print_series(to, together, contract)
+    elif contract is not None and kind == "sequence":
         from geodl.cli.raininfo import print_sequence
         from geodl.data.radar import find_sequences
 
-        for name, spec in find_sequences(scenes[0] if len(scenes) == 1 else scenes):
-            fits &= print_sequence(to, name, spec, contract, any_resolution=any_resolution)
-    elif scenes:
+        for name, spec in find_sequences(together):
+            yield print_sequence(to, name, spec, contract, any_resolution=any_resolution)
+    else:
         from geodl.data.opening import find_scenes
 
-        for name, spec in find_scenes(scenes[0] if len(scenes) == 1 else scenes, stack=stack):
+        for name, spec in find_scenes(together, stack=stack):
             _print_scene(to, name, spec, contract)
             if contract is not None:
-                fits &= _print_fit(to, spec, contract, any_resolution=any_resolution)
-    if not fits:
-        raise typer.Exit(2)
+                yield _print_fit(to, spec, contract, any_resolution=any_resolution)
 
 
 def _is_run(path: str) -> bool:
@@ -97,7 +121,7 @@ def _contract(path: str) -> Contract:
     return Contract.from_json(file.read_text(encoding="utf-8", errors="replace"))
 
 
-def _print_contract(to: Console, name: str, contract: Contract) -> None:
+def _print_contract(to: Answer, name: str, contract: Contract) -> None:
     output = contract.output
     rows = [("pipeline", contract.pipeline), ("geodl", contract.geodl_version or "–"), ("output", output.kind)]
     if output.scale != 1:
@@ -107,23 +131,22 @@ def _print_contract(to: Console, name: str, contract: Contract) -> None:
         rows.append(("lead times", f"{output.leads}, +{step:g} to +{step * output.leads:g} minutes"))
     if contract.input.advected:
         rows.append(("advected", f"{contract.input.advected} frames, made of the last one"))
-    print_table(to, name, ("property", "value"), rows, heading=False)
+    to.table(name, ("property", "value"), rows, heading=False)
     dims = [dim for dim in contract.input.dims if dim.name != "band"]
-    print_table(
-        to,
+    to.table(
         "Input axes",
         ("axis", "size", "step", "margin", "lattice"),
         [(d.name, _size(d), _step(d), "all" if d.margin is None else d.margin, d.lattice) for d in dims],
     )
     bands = [(band.name, band.unit or "–", band.dtype) for band in contract.input.bands]
-    print_table(to, "Input bands", ("band", "unit", "stored as"), bands)
+    to.table("Input bands", ("band", "unit", "stored as"), bands)
     if output.classes:
-        print_table(to, "Classes", ("value", "name", "colour"), [(c.value, c.name, c.colour) for c in output.classes])
+        to.table("Classes", ("value", "name", "colour"), [(c.value, c.name, c.colour) for c in output.classes])
     if output.bands:
-        print_table(to, "Output bands", ("band", "unit"), [(b.name, b.unit or "–") for b in output.bands])
+        to.table("Output bands", ("band", "unit"), [(b.name, b.unit or "–") for b in output.bands])
 
 
-def _print_scene(to: Console, name: str, spec: Any, contract: Contract | None) -> None:
+def _print_scene(to: Answer, name: str, spec: Any, contract: Contract | None) -> None:
     from geodl.data.opening import needs_bands, open_source
     from geodl.data.raster import RasterSource
     from geodl.data.resample import Resample
@@ -144,23 +167,23 @@ def _print_scene(to: Console, name: str, spec: Any, contract: Contract | None) -
         *_times(source),
         ("map of it", _map_size(grid.width * grid.height, contract)),
     ]
-    print_table(to, _title(source, spec), ("property", "value"), rows, heading=False)
+    to.table(_title(source, spec), ("property", "value"), rows, heading=False)
     shown = [_band(band) for band in source.bands[:_BANDS]]
-    print_table(to, "Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), shown)
+    to.table("Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), shown)
     if len(source.bands) > len(shown):
-        to.print(f"… and {len(source.bands) - len(shown)} more bands.", markup=False)
+        to.line(f"… and {len(source.bands) - len(shown)} more bands.")
 
 
-def _print_fit(to: Console, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
+def _print_fit(to: Answer, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
     from geodl.inference.options import Options
     from geodl.inference.request import open_adapted
 
     try:
         open_adapted(spec, contract, Options(any_resolution=any_resolution))
     except GeodlError as error:
-        to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
+        to.line(f"Does not fit. {error}")
         return False
-    to.print("Fits.", markup=False)
+    to.line("Fits.")
     return True
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from geodl.activity import unheard
+from geodl.cli import completion
 from geodl.errors import OptionError
 
 __all__ = (
@@ -20,14 +22,23 @@ __all__ = (
     "Run",
     "Settings",
     "Stack",
+    "Told",
     "overrides",
 )
+
+
+def _without_spinner(quiet: bool) -> bool:
+    if quiet:
+        unheard()
+    return quiet
+
 
 RecipeName = Annotated[
     str,
     typer.Argument(
         metavar="RECIPE",
         help="Name of a shipped recipe (segmentation, denoising, …) or path of a YAML file.",
+        autocompletion=completion.recipes,
     ),
 ]
 # No Path, which would make one slash of an address's two.
@@ -41,6 +52,7 @@ Settings = Annotated[
         "-s",
         metavar="KEY=VALUE",
         help="Override a field of the recipe; the value is YAML, an empty one is null. May be repeated.",
+        autocompletion=completion.recipe_keys,
     ),
 ]
 Fold = Annotated[
@@ -49,10 +61,16 @@ Fold = Annotated[
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write pipeline, metrics, protocol; - is stdout.")
 ]
+Told = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write what is told as JSON, too; - is stdout.")
+]
 Stack = Annotated[bool, typer.Option("--stack", help="The scenes, or the folder's files, are bands of one scene.")]
 AnyResolution = Annotated[bool, typer.Option("--any-resolution", help="Accept any pixel size.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the paths of what was made.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print nothing but the paths of what was made.", callback=_without_spinner),
+]
 
 
 def overrides(settings: Sequence[str] | None) -> dict[str, Any]:

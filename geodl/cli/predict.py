@@ -13,8 +13,9 @@ import typer
 from geodl.cli import classify as crops
 from geodl.cli import emulate as dynamics
 from geodl.cli import forecast as nowcasting
-from geodl.cli.options import AnyResolution, Overwrite, Quiet, Stack
-from geodl.cli.terminal import progress_bar
+from geodl.cli.activity import progress_bar
+from geodl.cli.options import AnyResolution, Overwrite, Quiet, Stack, Told
+from geodl.cli.terminal import Answer
 from geodl.errors import OptionError
 
 __all__ = ("predict",)
@@ -167,6 +168,7 @@ def predict(
     ] = None,
     any_resolution: AnyResolution = False,
     overwrite: Overwrite = False,
+    json: Told = None,
     quiet: Quiet = False,
 ) -> None:
     """Map scenes or cubes of dates with a trained network, classify parcels and series, or forecast rain or a dynamical
@@ -237,6 +239,7 @@ def predict(
     }
     import geodl
 
+    answer = Answer(json, quiet=quiet)
     model: Any = geodl.load(run, runtime=runtime)  # type: ignore[arg-type]
     kind = model.contract.output.kind
     if kind != "series_label":
@@ -256,7 +259,8 @@ def predict(
             memory=options.get("memory"),
             overwrite=overwrite,
         )
-        nowcasting.forecast(model, scenes, target, rain, quiet=quiet)
+        nowcasting.forecast(model, scenes, target, rain, answer=answer)
+        answer.close()
         return
     _refuse(_given(for_rain), "a network for nowcasting", kind)
     if kind == "trajectory":
@@ -274,7 +278,8 @@ def predict(
             memory=options.get("memory"),
             overwrite=overwrite,
         )
-        dynamics.emulate(model, scenes, target, states, quiet=quiet)
+        dynamics.emulate(model, scenes, target, states, answer=answer)
+        answer.close()
         return
     _refuse(_given(for_both), "a network for nowcasting or for dynamics", kind)
     _refuse(_given(for_states), "a network for dynamics", kind)
@@ -284,8 +289,9 @@ def predict(
         _refuse([*asked_anyway, *(["--any-resolution"] if any_resolution else [])], "a network that maps scenes", kind)
         own = {name: value for name, value in options.items() if name not in ("overlap", "mosaic", "any_resolution")}
         crops.classify(
-            model, scenes, target, crops.Asked(parcels, parcel_members, scale, offset, own), quiet=quiet
+            model, scenes, target, crops.Asked(parcels, parcel_members, scale, offset, own), answer=answer
         )  # fmt: skip
+        answer.close()
         return
     source = _source(scenes, stack=stack, into_folder=target.endswith(("/", os.sep)))
     if stack:
@@ -296,9 +302,10 @@ def predict(
         with progress_bar(Path(target).name) as progress:
             maps = model.predict_file(source, target, progress=progress, **options)
     for path in maps:
-        typer.echo(path if quiet else f"Map: {path}")
+        answer.file("Map", path)
     if vectorize is not None and maps:
-        typer.echo(vectorize if quiet else f"Polygons: {vectorize}")
+        answer.file("Polygons", vectorize)
+    answer.close()
 
 
 def _refuse(options: Sequence[str], expected: str, kind: str) -> None:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geodl.cli.terminal import print_table
+from geodl.cli.terminal import Answer
 from geodl.errors import GeodlError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from geodl.contract import Contract
 
 __all__ = ("print_sequence",)
@@ -19,7 +17,7 @@ __all__ = ("print_sequence",)
 _MINUTE = np.timedelta64(60, "s")
 
 
-def print_sequence(to: Console, name: str, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
+def print_sequence(to: Answer, name: str, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:
     """Prints what a radar sequence is, and from which of its frames a forecast would be made.
 
     Args:
@@ -48,16 +46,12 @@ def print_sequence(to: Console, name: str, spec: Any, contract: Contract, *, any
         ("size", f"{grid.width} × {grid.height} pixels"),
         ("pixel size", f"{x:.6g} × {y:.6g} {grid.unit or 'pixels'}"),
     ]
-    print_table(to, name, ("property", "value"), rows, heading=False)
+    to.table(name, ("property", "value"), rows, heading=False)
     try:
         recent = read_recent(sequence, contract, any_resolution=any_resolution)
     except GeodlError as error:
-        to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
+        to.line(f"Does not fit. {error}")
         return False
     begin, end = (str(time)[:16].replace("T", " ") for time in recent.times[[0, -1]])
-    to.print(
-        f"Fits: a forecast would be made from {len(recent.times)} frames, {begin} to {end}.",
-        markup=False,
-        soft_wrap=True,
-    )
+    to.line(f"Fits: a forecast would be made from {len(recent.times)} frames, {begin} to {end}.")
     return True

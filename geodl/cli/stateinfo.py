@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geodl.cli.terminal import print_table
+from geodl.cli.terminal import Answer
 from geodl.errors import GeodlError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from geodl.contract import Contract
 
 __all__ = ("print_emulator", "print_states")
@@ -18,7 +16,7 @@ _LISTED = 12
 """Variables, and states, that are listed."""
 
 
-def print_emulator(to: Console, name: str, contract: Contract) -> None:
+def print_emulator(to: Answer, name: str, contract: Contract) -> None:
     """Prints what system a network emulates.
 
     Args:
@@ -35,13 +33,13 @@ def print_emulator(to: Console, name: str, contract: Contract) -> None:
         ("computes in", contract.input.dtype),
         ("tells errors", "their covariance" if len(contract.output.bands) > len(bands) else "no"),
     ]
-    print_table(to, name, ("property", "value"), rows, heading=False)
-    print_table(to, "Variables", ("variable", "unit"), [(band.name, band.unit or "–") for band in bands[:_LISTED]])
+    to.table(name, ("property", "value"), rows, heading=False)
+    to.table("Variables", ("variable", "unit"), [(band.name, band.unit or "–") for band in bands[:_LISTED]])
     if len(bands) > _LISTED:
-        to.print(f"… and {len(bands) - _LISTED} more variables.", markup=False)
+        to.line(f"… and {len(bands) - _LISTED} more variables.")
 
 
-def print_states(to: Console, path: str, contract: Contract) -> bool:
+def print_states(to: Answer, path: str, contract: Contract) -> bool:
     """Prints the states of a file, and returns whether forecasts can start from them.
 
     Args:
@@ -54,13 +52,13 @@ def print_states(to: Console, path: str, contract: Contract) -> bool:
     try:
         starts = read_starts(path, contract)
     except GeodlError as error:
-        to.print(f"Does not fit. {error}", markup=False, soft_wrap=True)
+        to.line(f"Does not fit. {error}")
         return False
     names = [band.name for band in contract.input.bands[:_LISTED]]
     rows = [
         (label, *(f"{value:.6g}" for value in state[: len(names)]))
         for label, state in zip(starts.labels[:_LISTED], starts.values)
     ]
-    print_table(to, f"{path}: {len(starts.values)} states", ("start", *names), rows)
-    to.print("Fits.", markup=False)
+    to.table(f"{path}: {len(starts.values)} states", ("start", *names), rows)
+    to.line("Fits.")
     return True

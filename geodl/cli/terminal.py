@@ -6,8 +6,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from geodl.pipelines.evaluation import Evaluation
 
-__all__ = ("console", "number", "print_evaluation", "print_table", "progress_bar", "write_json")
+__all__ = ("Answer", "console", "number", "print_evaluation", "print_table", "write_json")
 
 
 _ACROSS = 4
@@ -28,17 +27,6 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=False)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a progress bar; gives what to call with pixels done and in all."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def number(value: object) -> str:
@@ -78,6 +66,57 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(number(cell)) for cell in row))
     to.print(table)
+
+
+class Answer:
+    """What a command tells: tables, lines and files, printed as they come, and written as JSON in the end if asked for.
+
+    Args:
+        json: file for the JSON; `-` is stdout, and what is printed goes to stderr then; None: none is written.
+        quiet: print nothing but the paths of files.
+    """
+
+    def __init__(self, json: Path | None = None, *, quiet: bool = False) -> None:
+        self._json, self.quiet = json, quiet
+        self._to = console(stderr=str(json) == "-")
+        self._tables: list[dict[str, Any]] = []
+        self._lines: list[str] = []
+        self._files: list[dict[str, str]] = []
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, heading: bool = True
+    ) -> None:
+        """Tells a table; without a `heading` it is one of properties and their values. See `print_table`."""
+        rows = [tuple(row) for row in rows]
+        if heading:
+            content: dict[str, Any] = {"rows": [dict(zip(columns, row)) for row in rows]}
+        else:
+            content = {"properties": {str(name): value for name, value in rows}}
+        self._tables.append({"title": title, **content})
+        if not self.quiet:
+            print_table(self._to, title, columns, rows, heading=heading)
+
+    def line(self, text: str) -> None:
+        """Tells a sentence."""
+        self._lines.append(text)
+        if not self.quiet:
+            self._to.print(text, markup=False, soft_wrap=not self._to.is_terminal)
+
+    def file(self, what: str, path: object, remark: str = "") -> None:
+        """Tells a file, or folder, that was made: with what it is, or by its path alone."""
+        self._files.append({"what": what, "path": str(path)})
+        text = str(path) if self.quiet else f"{what}: {path}{remark and f' ({remark})'}"
+        self._to.print(text, markup=False, soft_wrap=True)
+
+    def close(self, **facts: Any) -> None:
+        """Writes the JSON: `facts`, then what there was of `tables`, `lines` and `files`.
+
+        Raises:
+            OutputUnwritable: no permission, disk full.
+        """
+        if self._json is not None:
+            told = {"tables": self._tables, "lines": self._lines, "files": self._files}
+            write_json(self._json, facts | {name: content for name, content in told.items() if content})
 
 
 def print_evaluation(to: Console, evaluation: Evaluation) -> None:
@@ -142,10 +181,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OutputUnwritable: no permission, disk full.
     """
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain) + "\n"
     if str(path) == "-":
         sys.stdout.write(text)
     else:
         from geodl.bundle import replace_text
 
         replace_text(path, text)
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for: numbers of numpy, paths, dates."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geodl.cli.options import Fold, Json, Overwrite, Quiet, RecipeName, Settings, overrides
-from geodl.cli.terminal import console, print_evaluation, write_json
+from geodl.cli.terminal import Answer, console, print_evaluation
 
 __all__ = ("train",)
 
@@ -43,16 +43,11 @@ def train(
     if not run.first:
         # One worker speaks for all.
         raise typer.Exit(130 if run.interrupted else 0)
-    if json is not None and run.evaluation is not None:
-        write_json(json, run.evaluation.to_json())
-    to = console(stderr=str(json) == "-")
-    if not quiet and run.evaluation is not None:
-        print_evaluation(to, run.evaluation)
     if run.interrupted:
         typer.echo(f"Interrupted: {run.address} holds the best epoch so far.", err=True)
-    elif quiet:
-        typer.echo(run.address, err=str(json) == "-")
-    else:
-        to.print(f"Run: {run.address}", markup=False, soft_wrap=True)
-    if run.interrupted:
         raise typer.Exit(130)
+    answer = Answer(json, quiet=quiet)
+    if not quiet and run.evaluation is not None:
+        print_evaluation(console(stderr=str(json) == "-"), run.evaluation)
+    answer.file("Run", run.address)
+    answer.close(**(run.evaluation.to_json() if run.evaluation is not None else {"metrics": {}}))

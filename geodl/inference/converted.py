@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from geodl.activity import stage
 from geodl.bundle import NETWORK, replace_text
 from geodl.errors import BackendUnavailable, BundleError, GeodlError, OptionError, OutputUnwritable
 from geodl.folders import cache_folder
@@ -172,7 +173,8 @@ def _convert(network: Path, folder: Path, format: Format, *, again: bool, anew: 
             if known is None or ("failed" in known and again):
                 _log.info("Converting the network for %s, once.", format)
                 try:
-                    known = {"activations": convert(network, folder / _FILES[format], format=format)}
+                    with stage(f"Converting the network for {format}, once"):
+                        known = {"activations": convert(network, folder / _FILES[format], format=format)}
                 except ConversionKilled:
                     raise
                 except BackendUnavailable as error:

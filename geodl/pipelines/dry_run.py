@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from geodl.activity import stage
 from geodl.data.batches import Batches
 from geodl.inference.runtime import activation_bytes, compile_network
 from geodl.pipelines.base import complete_contract, devices, initialise, refuse_leakage
@@ -57,14 +58,16 @@ def check(
     recipe = pipeline.recipe
     seed_everything(recipe.seed)
     with precision_scope(recipe.train.precision), devices(recipe).scope():
-        parts = pipeline.samples()
-        refuse_leakage(parts)
-        network = pipeline.network(parts)
-        if recipe.train.init:
-            parts = initialise(network, parts, recipe.train.init)
-        compile_for_training(network, pipeline.loss(), recipe.train)
-        contract = complete_contract(pipeline.name, parts, network)
-        cost = _cost(pipeline, parts, network)
+        with stage("Reading the data"):
+            parts = pipeline.samples()
+            refuse_leakage(parts)
+        with stage("Building the network and timing a batch"):
+            network = pipeline.network(parts)
+            if recipe.train.init:
+                parts = initialise(network, parts, recipe.train.init)
+            compile_for_training(network, pipeline.loss(), recipe.train)
+            contract = complete_contract(pipeline.name, parts, network)
+            cost = _cost(pipeline, parts, network)
     margins = [dim.margin for dim in contract.input.dims if dim.name == "y"]
     held = [
         (part, len(samples)) for part, samples in (("validation", parts.validation), ("test", parts.test)) if samples

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from geodl.activity import stage
 from geodl.bundle import read_bundle, replace_text
+from geodl.cards.filling import lies_apart
 from geodl.contract import Contract
 from geodl.data.batches import in_order
 from geodl.data.samples import Samples
@@ -86,8 +88,9 @@ def evaluate_baselines(
     """Fits the pipeline's baselines on training samples and scores them on others, by name."""
     found = {}
     for name, baseline in pipeline.baselines(contract.output).items():
-        baseline.fit(train, seed=pipeline.recipe.seed)
-        found[name] = evaluate_samples(pipeline, contract, baseline, samples, part)
+        with stage(f"Fitting and scoring {name}, a baseline"):
+            baseline.fit(train, seed=pipeline.recipe.seed)
+            found[name] = evaluate_samples(pipeline, contract, baseline, samples, part)
     return found
 
 
@@ -133,10 +136,18 @@ def evaluate(
         )
     if other_data and "data.dataset" not in changes:
         changes["data.dataset"] = None
+    dataset = changes.get("data.dataset", (bundle.recipe.get("data") or {}).get("dataset"))
+    apart = named in (None, "test") and (other_data or named == "test") and lies_apart(dataset)
+    if apart:
+        changes.setdefault("data.part", "test")
     pipeline = open_pipeline(bundle.recipe, {"train.init": None, **changes})
     _check_settled(pipeline, bundle.recipe, changes)
-    samples, part = pipeline.held_out(bundle.contract, named or ("all" if other_data else None))
-    evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
+    with stage("Reading the data"):
+        wanted = "all" if apart else named or ("all" if other_data else None)
+    samples, part = pipeline.held_out(bundle.contract, wanted)
+    part = "test" if apart else part
+    with stage(f"Scoring {bundle.path}"):
+        evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)
     if not any(map(np.isfinite, evaluation.metrics.values())) and not _any_counts(samples):
         raise NoValidPixels("The data to score", "Every pixel is nodata, or without a truth")
     if pipeline.always_compared:
@@ -145,11 +156,13 @@ def evaluate(
         )
     elif baselines:
         own = open_pipeline(bundle.recipe, {"train.init": None})
-        trained = own.samples().train
+        with stage("Reading the training data"):
+            trained = own.samples().train
         pipeline.take_over(own)
         others = evaluate_baselines(pipeline, bundle.contract, trained, samples, part)
         evaluation = replace(evaluation, baselines=others)
-    evaluation = pipeline.extended(evaluation, bundle.contract, bundle.network, samples)
+    with stage("Scoring further"):
+        evaluation = pipeline.extended(evaluation, bundle.contract, bundle.network, samples)
     evaluation = replace(evaluation, tables=pipeline.tables(evaluation))
     if json is not None:
         replace_text(Path(json), dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")

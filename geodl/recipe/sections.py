@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from geodl.errors import RecipeError, RecipeErrors, nearest
 from geodl.recipe.document import Document, Key, dotted
 
-__all__ = ("Section", "build", "paths", "sections_at")
+__all__ = ("Section", "all_keys", "build", "paths", "sections_at")
 
 S = TypeVar("S", bound="Section")
 
@@ -103,12 +103,12 @@ def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and not typing.get_args(annotation) and issubclass(annotation, BaseModel)
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+def all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yields (last part, dotted key) of every key below `model`."""
     for name, field in model.model_fields.items():
         yield name, prefix + name
         for inner in filter(_is_section, _options(field.annotation)):
-            yield from _all_keys(inner, f"{prefix}{name}.")
+            yield from all_keys(inner, f"{prefix}{name}.")
 
 
 def _problems(
@@ -164,7 +164,7 @@ def _sentence(
 
 def _unknown(key: Key, siblings: Sequence[str], model: type[BaseModel], place: Mapping[str, Any]) -> RecipeError:
     name, whole = str(key[-1]), dotted(key)
-    elsewhere = dict(_all_keys(model))
+    elsewhere = dict(all_keys(model))
     if name in elsewhere:
         return RecipeError(whole, f"unknown key. Did you mean {elsewhere[name]!r}?", **place)
     if nearest(name, siblings):

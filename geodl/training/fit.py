@@ -216,7 +216,8 @@ def _walk(
             put_back(model, record.written)
     line.end()
     if not history.interrupted:
-        display.note(f"Ends at step {history.step} of {total}; {history.executed} steps were done now.")
+        pace = f", {display.rate}" if display.rate else ""
+        display.note(f"Ends at step {history.step} of {total}; {history.executed} steps were done now{pace}.")
 
 
 def compile_for_training(model: keras.Model, loss: keras.losses.Loss, config: Train) -> None:

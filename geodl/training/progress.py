@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Self
 import rich.progress
 from rich.console import Console
 
+from geodl.activity import duration
 from geodl.errors import OutputUnwritable
 
 __all__ = ("Progress",)
@@ -54,16 +55,15 @@ class Progress:
         self._validation_seconds = 0.0
         self._last: float | None = None
         self._compiling = True
-        self._score = ""
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=None),
-            rich.progress.TextColumn("{task.fields[status]}"),
+            rich.progress.BarColumn(bar_width=20),
+            rich.progress.TextColumn("{task.fields[status]}", style="cyan"),
             console=self._console,
             disable=not (shown and self._console.is_terminal),
             transient=True,
         )
-        self._task = self._bar.add_task("", total=epochs * steps_per_epoch, status="")
+        self._task = self._bar.add_task("first step", total=epochs * steps_per_epoch, status="is compiled")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -77,7 +77,8 @@ class Progress:
     def note(self, text: str) -> None:
         """Shows a line and logs it with the time."""
         if self._shown:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            # A terminal breaks lines between words, a pipe not at all.
+            self._console.print(text, highlight=False, markup=False, soft_wrap=not self._console.is_terminal)
         if self._log is None:
             return
         try:
@@ -103,12 +104,13 @@ class Progress:
             self._step_seconds = seconds if before is None else _SMOOTH * before + (1 - _SMOOTH) * seconds
         self._last, self._compiling = now, False
         epoch = (step - 1) // self._steps_per_epoch + 1
-        parts = [f"loss {loss:.4f}", self._score, self.rate, self._left(step)]
+        parts = [f"loss {loss:.4f}", self.rate, self._left(step)]
+        validates = self._monitor is not None and step % self._steps_per_epoch == 0
         self._bar.update(
             self._task,
             completed=step,
             description=f"epoch {epoch}/{self._epochs}",
-            status=" · ".join(part for part in parts if part),
+            status="validates" if validates else " · ".join(part for part in parts if part),
         )
 
     def end_epoch(self, row: Mapping[str, float], *, best: bool) -> None:
@@ -121,15 +123,18 @@ class Progress:
         if self._last is not None:
             self._validation_seconds = monotonic() - self._last
         score = row.get(self._monitor) if self._monitor else None
-        self._score = f"{self._monitor} {score:.4f}" if score is not None else ""
-        parts = [f"epoch {int(row['epoch'])}/{self._epochs}", f"loss {row['loss']:.4f}", self._score]
-        parts += ["best" if best and self._score else "", self.rate, self._left(int(row["step"]))]
+        told = f"{self._monitor} {score:.4f}{' (best)' if best else ''}" if score is not None else ""
+        parts = [f"epoch {int(row['epoch'])}/{self._epochs}", f"loss {row['loss']:.4f}", told]
+        parts.append(self._left(int(row["step"])))
         self.note(" · ".join(part for part in parts if part))
 
     @property
     def rate(self) -> str:
         """Samples per second, as text; empty before the second step."""
-        return f"{self._batch_size / self._step_seconds:.1f} samples/s" if self._step_seconds else ""
+        if not self._step_seconds:
+            return ""
+        rate = self._batch_size / self._step_seconds
+        return f"{rate:.0f} samples/s" if rate >= 10 else f"{rate:.2g} samples/s"
 
     def _left(self, step: int) -> str:
         """Time left, as text: steps and validations to come at the pace of those done."""
@@ -138,4 +143,4 @@ class Progress:
         steps = self._epochs * self._steps_per_epoch - step
         validations = self._epochs - step // self._steps_per_epoch
         seconds = steps * self._step_seconds + validations * self._validation_seconds
-        return f"{timedelta(seconds=round(seconds))} left" if steps else ""
+        return f"{duration(seconds)} left" if steps else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from rich.console import Console
 
 import geodl
 from geodl.cli.cropinfo import print_classifier, print_series
+from geodl.cli.terminal import Answer
 from tests.inference.cropfakes import DAYS, make_classifier, make_contract, make_cube, make_parcels
 
 
@@ -79,9 +80,11 @@ def test_options_of_others_are_refused(
 
 
 def printed(function: Callable[..., Any], *arguments: Any) -> tuple[str, Any]:
-    console = Console(file=io.StringIO(), width=200)
-    found = function(console, *arguments)
-    return console.file.getvalue(), found  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sys.stdout", io.StringIO())
+        patched.setenv("COLUMNS", "200")
+        found = function(Answer(), *arguments)
+        return sys.stdout.getvalue(), found  # type: ignore[attr-defined]
 
 
 def test_a_network_is_described() -> None:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from geodl.cli.terminal import console, number, print_evaluation, print_table, write_json
+from geodl.cli.terminal import Answer, console, number, print_evaluation, print_table, write_json
 from geodl.errors import OutputUnwritable
 
 
@@ -98,3 +99,33 @@ def test_of_many_methods_each_has_a_row(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines if line.startswith(" sprog")] == [["sprog", "0.4000", "4.0000"]]
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_what_is_told_is_written_as_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = Answer(Path("-"))
+    answer.table("Bands", ("band", "mean"), [("B02", np.float32(0.5))])
+    answer.table("a.tif", ("property", "value"), [("size", "3 × 4")], heading=False)
+    answer.line("Fits.")
+    answer.file("Map", tmp_path / "map.tif", "3 leads")
+    answer.close(fits=True)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {
+        "fits": True,
+        "tables": [
+            {"title": "Bands", "rows": [{"band": "B02", "mean": 0.5}]},
+            {"title": "a.tif", "properties": {"size": "3 × 4"}},
+        ],
+        "lines": ["Fits."],
+        "files": [{"what": "Map", "path": str(tmp_path / "map.tif")}],
+    }
+    assert f"Map: {tmp_path / 'map.tif'} (3 leads)" in captured.err
+
+
+def test_quiet_leaves_paths_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = Answer(quiet=True)
+    answer.table("Bands", ("band",), [("B02",)])
+    answer.line("Fits.")
+    answer.file("Map", "map.tif", "3 leads")
+    answer.close()
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("map.tif\n", "")

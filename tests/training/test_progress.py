@@ -46,7 +46,7 @@ def test_lines_in_a_pipe(tmp_path: Path) -> None:
     display, text = _progress(tmp_path, terminal=False)
     _walk(display)
     # Four steps of 2 s and two validations of 2 s are left; the first step, which compiles, does not count.
-    line = "epoch 1/3 · loss 0.2500 · val_miou 0.7500 · best · 4.0 samples/s · 0:00:12 left"
+    line = "epoch 1/3 · loss 0.2500 · val_miou 0.7500 (best) · 12 s left"
     assert text.getvalue() == f"Starts.\n{line}\n"
     logged = (tmp_path / "training.log").read_text().splitlines()
     assert [each.split(" ", 1)[1] for each in logged] == ["Starts.", line]
@@ -57,6 +57,29 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     _walk(display)
     assert "epoch 1/3" in text.getvalue()
     assert "━" in text.getvalue()
+    assert "validates" in text.getvalue()
+
+
+def test_the_rate_is_that_of_the_steps_but_the_first(tmp_path: Path) -> None:
+    display, _ = _progress(tmp_path, terminal=False)
+    assert display.rate == ""
+    _walk(display)
+    assert display.rate == "4 samples/s"
+
+
+def test_lines_are_broken_between_words_on_a_narrow_terminal(tmp_path: Path) -> None:
+    text = io.StringIO()
+    display = Progress(
+        epochs=100,
+        steps_per_epoch=2,
+        batch_size=8,
+        monitor="val_boundary_f1",
+        log=None,
+        console=Console(file=text, force_terminal=True, width=40, color_system=None),
+    )
+    display.end_epoch({"epoch": 100, "step": 200, "loss": 0.25, "val_boundary_f1": 0.75}, best=True)
+    assert text.getvalue().split() == "epoch 100/100 · loss 0.2500 · val_boundary_f1 0.7500 (best)".split()
+    assert max(map(len, text.getvalue().splitlines())) <= 40
 
 
 def test_quiet_still_logs(tmp_path: Path) -> None:
