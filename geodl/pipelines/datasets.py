@@ -1,18 +1,19 @@
-"""Data sets by their card: where their files lie, simulated ones computed on first use."""
+"""Data sets by their card: where their files lie, and which scene is of which official part."""
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geodl.cards import Card, load_card
-from geodl.data.simulate.scenes import simulate_scene, write_scene
-from geodl.errors import OutputUnwritable
-from geodl.folders import cache_folder
+from geodl.cards import get, load_card
+from geodl.cards.place import default_folder
+from geodl.data.folds import Part
+from geodl.data.opening import find_scenes
+from geodl.errors import SplitError
+from geodl.recipe import Data, Split
 
-__all__ = ("SceneFolder", "laid_out")
+__all__ = ("SceneFolder", "laid_out", "official_parts")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class SceneFolder:
 
 
 def laid_out(name: str, folder: Path | None = None) -> dict[str, SceneFolder]:
-    """Returns the files of a data set, computing those of a simulated one that are missing.
+    """Returns the files of a simulated data set of scenes, computing those that are missing.
 
     Args:
         name: of the card.
@@ -38,35 +39,32 @@ def laid_out(name: str, folder: Path | None = None) -> dict[str, SceneFolder]:
         OutputUnwritable: no permission, disk full.
     """
     card = load_card(name)
-    folder = folder or cache_folder() / "datasets" / name
-    parts = {part: SceneFolder(folder / part / "images", folder / part / "labels") for part in ("train", "test")}
-    if card.simulator is not None:
-        try:
-            _simulate(card, parts)
-        except OSError as error:
-            raise OutputUnwritable(folder, error.strerror or error) from error
-    return parts
+    folder = default_folder(name) if folder is None else folder
+    get(name, folder)
+    return {
+        part: SceneFolder(folder / content["images"], folder / content["labels"])
+        for part, content in (("train", card.data), ("test", {**card.data, **card.test}))
+    }
 
 
-def _simulate(card: Card, parts: dict[str, SceneFolder]) -> None:
-    assert card.simulator is not None
-    for part, seeds, (height, width) in (
-        ("train", card.simulator.train, card.simulator.size),
-        ("test", card.simulator.test, card.simulator.test_size),
-    ):
-        files = parts[part]
-        for seed in seeds:
-            image, label = files.images / f"scene_{seed}.tif", files.labels / f"scene_{seed}.tif"
-            if image.is_file() and label.is_file():
-                continue
-            partial = files.images.parent / f".{os.getpid()}"
-            partial.mkdir(parents=True, exist_ok=True)
-            try:
-                write_scene(
-                    simulate_scene(seed, height=height, width=width), partial / "image.tif", partial / "label.tif"
-                )
-                for made, target in ((partial / "label.tif", label), (partial / "image.tif", image)):
-                    target.parent.mkdir(exist_ok=True)
-                    os.replace(made, target)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+def official_parts(data: Data, split: Split, names: Sequence[str]) -> list[Part | None]:
+    """Returns the official part of each scene; None where it is of none; without `by: official`, all are `train`.
+
+    Args:
+        data: of the recipe.
+        split: of the recipe.
+        names: of the scenes.
+
+    Raises:
+        SplitError: there is no official split.
+    """
+    if split.by != "official":
+        return ["train"] * len(names)
+    if data.official is None:
+        raise SplitError(
+            "scenes have no official split, but those of data sets whose card has one.",
+            advice="Split by blocks or by file.",
+        )
+    paths = {name: spec for name, spec in find_scenes(data.images) if isinstance(spec, str)}
+    parts = data.official(paths)
+    return [parts.get(name) for name in names]

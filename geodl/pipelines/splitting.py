@@ -9,6 +9,7 @@ from geodl.data.samples import RegionSamples, Scene, class_counts
 from geodl.data.source import Source, Window
 from geodl.data.splits import Part, SceneSplit, split_scenes
 from geodl.data.windows import rectangles, subtract
+from geodl.pipelines.datasets import official_parts
 from geodl.pipelines.task import Table
 from geodl.recipe import Recipe, Split
 
@@ -39,18 +40,30 @@ def split_by_recipe(
     """
     chosen = recipe.data.split
     split = chosen if isinstance(chosen, Split) else Split()
-    splits = split_scenes(
-        [(source.name, source.grid) for source in sources],
+    official = official_parts(recipe.data, split, [source.name for source in sources])
+    taken = [k for k in range(len(sources)) if official[k] == "train"]
+    rule = split.rule()
+    if split.by == "official":
+        rule |= {"by": "auto", "test": 0.0, "validation": 0.0 if "validation" in official else split.validation}
+    dealt = split_scenes(
+        [(sources[k].name, sources[k].grid) for k in taken],
         patch=patch,
         seed=recipe.seed,
-        features=[found.features if isinstance(found, VectorLabels) else None for found in labels],
-        class_area=lambda k, window: class_counts(labels[k], window),
+        features=[found.features if isinstance(found := labels[k], VectorLabels) else None for k in taken],
+        class_area=lambda k, window: class_counts(labels[taken[k]], window),
         class_names=[info.name for info in labels[0].classes],
         block=split.block,
         buffer=split.buffer,
-        **split.rule(),
+        **rule,
     )
+    by_position = dict(zip(taken, dealt, strict=True))
+    splits = [by_position.get(k) or _whole(source, official[k]) for k, source in enumerate(sources)]
     return splits if split.fold is None else [_as_test(scene) for scene in splits]
+
+
+def _whole(source: Source, part: Part | None) -> SceneSplit:
+    """The split of a scene that is of one official part altogether, or of none."""
+    return SceneSplit(trains=False) if part is None else SceneSplit.whole(source.grid, part, by="file")
 
 
 def parts_of(scenes: Sequence[Scene]) -> tuple[Part, ...]:

@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from geodl.data.resample import Method
 from geodl.recipe.sections import Section, paths
@@ -152,7 +159,10 @@ class Data(Section):
     series: Where = paths("Time series: a table, several, or a cube of dates with labels; or {sensor: any of these}.")
     trajectories: Where = paths("Tables of states over time.")
     dataset: str | None = None
-    """Name of a data set card, instead of files."""
+    """Name of a data set (`geodl data list`), instead of files: its card says what else stands here, where that is left
+    at its default."""
+    part: Literal["train", "test"] = "train"
+    """Official part of `dataset` that is read, where they lie apart."""
     stack: Literal["bands"] | None = None
     """`bands`: the files of a folder or glob are the bands of one scene; null: they are many scenes."""
     bands: Literal["auto"] | list[str] = "auto"
@@ -203,6 +213,33 @@ class Data(Section):
     """How to split; or, to evaluate, the part to use."""
     augment: Augment = Augment()
     """Random changes of training samples; null: none."""
+    _asked: Data | None = PrivateAttr(default=None)
+    _official: Any = PrivateAttr(default=None)
+
+    @property
+    def official(self) -> Any:
+        """Of a data set with an official split of scenes: a function from {name: path} to {name: part}; else None."""
+        return self._official
+
+    def filled(self, content: dict[str, Any], *, official: Any = None) -> Data:
+        """Returns this section with what the card of its data set says, `dataset` being null; written, it is as it was.
+
+        Args:
+            content: keys of the card; they count where a key here has its default.
+            official: see the property.
+        """
+        own = self.model_dump()
+        defaults = Data().model_dump()
+        kept = {key: value for key, value in own.items() if value != defaults[key]}
+        made = Data.model_validate({**content, **kept, "dataset": None})
+        made._asked, made._official = self, official
+        return made
+
+    @model_serializer(mode="wrap")
+    def _as_asked(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A recipe is kept as it was asked for: the folder of a data set is another one elsewhere.
+        written: dict[str, Any] = write(self if self._asked is None else self._asked)
+        return written
 
     @field_validator("images", "labels", "targets", "sequences", "series", "trajectories", mode="before")
     @classmethod

@@ -35,14 +35,16 @@ def load_recipe(
         overrides: dotted keys to values; mappings are put over sections key by key and take the place of anything else.
             Where they name another network, the options of the former one are left out.
         model: class of the recipe, or a function from the pipeline's name to it.
-        files: whether files that the recipe names must exist (addresses and globs are left to whoever opens them).
+        files: whether files that the recipe names must exist (addresses and globs are left to whoever opens them), and its
+            data set is looked up, which fills in what the recipe leaves open in `data`.
 
     Returns:
         The effective recipe: an instance of `model`.
 
     Raises:
         RecipeError: an unknown key, a wrong type, a value out of range, a missing file; it names file, line and the
-            nearest valid key. `RecipeErrors` where there are several.
+            nearest valid key. `RecipeErrors` where there are several. Also: the data set is for another pipeline.
+        SourceUnreadable: the data set is not here.
 
     Example:
         >>> load_recipe({"pipeline": "segmentation"}, {"train.epochs": 3}).train.epochs
@@ -53,6 +55,10 @@ def load_recipe(
     document = _without_options(document, overrides or {})
     document, overridden = override(document, overrides or {}, is_section=lambda key: bool(sections_at(kind, key)))
     recipe = build(kind, document, overridden=overridden)
+    if files and recipe.data.dataset is not None:
+        from geodl.cards.filling import fill
+
+        recipe = fill(recipe)
     missing = list(_missing_files(recipe, (), document, overridden)) if files else []
     if missing:
         raise missing[0] if len(missing) == 1 else RecipeErrors(missing)
