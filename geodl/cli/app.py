@@ -17,6 +17,7 @@ from geodl._quiet import debugging, settle
 from geodl.activity import shown_by
 from geodl.cli.activity import spinner
 from geodl.cli.check import check
+from geodl.cli.data import data
 from geodl.cli.demo import demo
 from geodl.cli.doctor import doctor
 from geodl.cli.evaluate import evaluate
@@ -24,6 +25,7 @@ from geodl.cli.examples import examples
 from geodl.cli.export import export
 from geodl.cli.info import info
 from geodl.cli.predict import predict
+from geodl.cli.report import report
 from geodl.cli.train import train
 from geodl.errors import GeodlError
 
@@ -181,6 +183,12 @@ app.command(epilog=examples("geodl demo", "geodl demo denoising", "geodl demo su
 )
 
 
+app.command(
+    epilog=examples(
+        "geodl report map.tif --scene scene.tif", "geodl report map.tif --scene scene.tif --truth labels.tif"
+    )
+)(report)
+app.add_typer(data)
 app.command(epilog=examples("geodl doctor", "geodl doctor --json doctor.json"))(doctor)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from geodl.activity import stage
 from geodl.bundle import read_bundle, write_bundle
 from geodl.contract import Contract
 from geodl.data.batches import Batches
@@ -27,11 +28,11 @@ from geodl.data.splits import check_leakage
 from geodl.inference.opening import open_predictor
 from geodl.inference.runtime import compile_network
 from geodl.models.receptive import receptive_margin, total_stride
+from geodl.pipelines.datahash import data_identity
 from geodl.pipelines.evaluation import Call, Evaluation, evaluate_baselines, evaluate_samples
+from geodl.pipelines.reporting import Training, run_report
 from geodl.pipelines.task import Parts, Pipeline, Table, open_pipeline
 from geodl.recipe import Recipe
-from geodl.report.figures import learning_curves, to_png
-from geodl.report.html import Report, environment, to_html
 from geodl.training.compute import precision_scope
 from geodl.training.distribution import Devices, resolve, seed_everything, workers
 from geodl.training.fit import fit
@@ -143,11 +144,14 @@ def train(
     place.prepare(overwrite=overwrite)
     folder = place.local
     seed_everything(settings.seed)
-    with precision_scope(settings.train.precision), devices(settings).scope():
+    used = devices(settings)
+    with precision_scope(settings.train.precision), used.scope():
         group = workers()
-        parts = pipeline.samples()
-        refuse_leakage(parts)
-        network = pipeline.network(parts)
+        with stage("Reading the data"):
+            parts = pipeline.samples()
+            refuse_leakage(parts)
+        with stage("Building the network"):
+            network = pipeline.network(parts)
         if settings.train.init:
             parts = initialise(network, parts, settings.train.init)
         contract = complete_contract(pipeline.name, parts, network)
@@ -188,18 +192,40 @@ def train(
             evaluation = None if outcome.interrupted else _final_scores(pipeline, contract, call, parts, network)
             if track is not None and evaluation is not None:
                 track.finish(evaluation.metrics, step=outcome.step)
-        report = _report(pipeline, contract, call, parts, outcome.rows, evaluation)
+        with stage("Drawing the report"):
+            training = Training.of(
+                parts,
+                outcome,
+                network,
+                batch=settings.train.batch_size,
+                devices=used.names,
+                data=data_identity(settings.data),
+            )
+            report = run_report(
+                pipeline,
+                contract,
+                call,
+                parts,
+                outcome=outcome,
+                evaluation=evaluation,
+                training=training,
+                run=place.name,
+            )
     # Out of the scope, in which whatever one worker makes of the network would wait for the others.
     if group.writes:
-        write_bundle(
-            folder,
-            network=network,
-            contract=contract,
-            recipe=settings.to_yaml(),
-            metrics=evaluation.to_json() if evaluation else {"pipeline": pipeline.name, "metrics": {}, "protocol": {}},
-            report=report,
-        )
-        place.publish()
+        with stage(f"Writing {place.name}"):
+            write_bundle(
+                folder,
+                network=network,
+                contract=contract,
+                recipe=settings.to_yaml(),
+                metrics={
+                    **(evaluation or Evaluation(pipeline.name, {}, {})).to_json(),
+                    "training": training.to_json(),
+                },
+                report=report,
+            )
+            place.publish()
     group.wait()
     predictor = open_predictor(network, contract, folder)
     return Run(folder, evaluation, outcome.rows, predictor, outcome.interrupted, place.name, group.writes)
@@ -249,35 +275,6 @@ def _validate(pipeline: Pipeline, contract: Contract, call: Call, samples: Sampl
     return evaluate_samples(pipeline, contract, call, samples, "validation").metrics
 
 
-def _report(
-    pipeline: Pipeline,
-    contract: Contract,
-    call: Call,
-    parts: Parts,
-    rows: list[dict[str, float]],
-    evaluation: Evaluation | None,
-) -> str:
-    """Writes the run's report.html."""
-    held = parts.test or parts.validation
-    curves = {"Learning curves": to_png(learning_curves(rows, monitor=pipeline.monitor))} if rows else {}
-    own = pipeline.figures(contract, call, held, evaluation) if held and evaluation else {}
-    return to_html(
-        Report(
-            title=f"geodl {pipeline.name}",
-            contract=contract,
-            command="geodl train recipe.yaml",
-            tables=parts.tables,
-            score_tables=evaluation.tables if evaluation else (),
-            metrics=evaluation.metrics if evaluation else {},
-            baselines={name: baseline.metrics for name, baseline in evaluation.baselines.items()} if evaluation else {},
-            protocol=evaluation.protocol if evaluation else {},
-            figures={**own, **curves},
-            environment=environment(),
-            recipe=pipeline.recipe.to_yaml(),
-        )
-    )
-
-
 def _final_scores(
     pipeline: Pipeline, contract: Contract, call: Call, parts: Parts, network: keras.Model
 ) -> Evaluation | None:
@@ -285,11 +282,13 @@ def _final_scores(
     part, samples = ("test", parts.test) if parts.test is not None else ("validation", parts.validation)
     if samples is None:
         return None
-    evaluation = evaluate_samples(pipeline, contract, call, samples, part)
+    with stage(f"Scoring the {part} part"):
+        evaluation = evaluate_samples(pipeline, contract, call, samples, part)
     baselines = evaluate_baselines(pipeline, contract, parts.train, samples, part)
     choice = "best epoch on the validation part" if parts.validation is not None else "last epoch"
     evaluation = dataclasses.replace(
         evaluation, protocol={**evaluation.protocol, "weights": choice}, baselines=baselines
     )
-    evaluation = pipeline.extended(evaluation, contract, network, samples)
+    with stage("Scoring further"):
+        evaluation = pipeline.extended(evaluation, contract, network, samples)
     return dataclasses.replace(evaluation, tables=pipeline.tables(evaluation))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
+from scipy.special import softmax
 
 from geodl import losses
 from geodl.baselines import Baseline, MiniRocketSeries, NearestSeries, SeriesForest
@@ -31,12 +32,14 @@ from geodl.models import (
 )
 from geodl.models.pretraining import pretrain
 from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.examples import telling
 from geodl.pipelines.fields import read_series, series_tables, split_by_recipe
 from geodl.pipelines.networks import build_network
 from geodl.pipelines.season import early_season, importance, season_figures
 from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.recipe import CropsRecipe, Recipe
 from geodl.report.figures import confusion_figure, to_png
+from geodl.report.told import told_figure
 from geodl.training.compute import use_jit
 
 __all__ = ("PIPELINE", "Crops")
@@ -49,6 +52,8 @@ _NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "transformer": SeriesTransformer,
     "ltae": LTAE,
 }
+_LOOKED = 128
+"""Held-out series of which the telling ones are chosen: each is one run of the network."""
 _FIXED = ("tempcnn",)
 """Networks that are, unasked, made for as many dates as all training series have."""
 
@@ -211,6 +216,9 @@ class Crops(Pipeline):
             np.array(evaluation.details["confusion"]), evaluation.details["classes"], told="class told by the network"
         )
         return {
+            "Held-out series, chosen by the probability of their true class": _told(
+                call, samples, contract, seed=self.recipe.seed
+            ),
             "What became of the series of each class": to_png(confusion),
             **season_figures(samples, contract, evaluation.details),
         }
@@ -235,6 +243,32 @@ def _fitted(table: SeriesTable, eaten: ModelInput) -> SeriesSamples:
     fixed = eaten.dim("time").size
     values, days = fit_days(table.values, table.days, eaten.days, fixed=fixed, name=table.name)
     return SeriesSamples(replace(table, values=values, days=days), sampling="random")
+
+
+def _told(call: Call, samples: SeriesSamples, contract: Contract, *, seed: int) -> bytes:
+    """Draws the series of whose true class the network is least, middlingly and most sure."""
+    rng = np.random.default_rng(seed)
+
+    def probabilities(index: int) -> np.ndarray:
+        x, _, _ = samples.read(index, rng)
+        logits = np.asarray(call({name: values[None] for name, values in x.items()})[0], np.float64)
+        return np.asarray(softmax(logits))
+
+    def sure(index: int) -> float:
+        y = int(samples.read(index, rng)[1])
+        return float(probabilities(index)[y]) if y >= 0 else np.nan
+
+    classes, days, values, names = contract.output.classes, [], [], []
+    for example in telling(len(samples), sure, seed=seed, looked=_LOOKED):
+        x, y, _ = samples.read(example.index, rng)
+        found = probabilities(example.index)
+        best = int(found.argmax())
+        days.append(x["days"])
+        values.append(x["values"])
+        told = f"told {classes[best].name} with probability {found[best]:.2f}"
+        names.append(f"{example.why}: {classes[int(y)].name}, {told} ({samples.place(example.index).name})")
+    bands = [f"{band.name} ({band.unit})" if band.unit else band.name for band in contract.input.bands]
+    return to_png(told_figure(days, values, bands=bands, names=names, unit=contract.input.dim("time").unit))
 
 
 def _step(table: SeriesTable) -> float | None:

@@ -44,8 +44,10 @@ from geodl.pipelines.networks import build_network
 from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
 from geodl.pipelines.task import Parts, Pipeline, StreamingMetrics
+from geodl.pipelines.viewing import restored_viewer
 from geodl.recipe import DenoisingRecipe, Recipe, as_range
 from geodl.report.figures import to_png
+from geodl.report.layers import Viewer
 from geodl.report.restoration import denoising_figure
 from geodl.report.speckle import ratio_figure
 
@@ -357,7 +359,7 @@ class Denoising(Restoration):
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws noisy, restored and true samples beside one another; of radar the ratio image too."""
-        shown = list(self.drawn(call, samples, contract.output))
+        shown = list(self.drawn(call, samples, contract))
         bands, unit = [band.name for band in contract.output.bands], contract.output.bands[0].unit
         known = self.scoring.reference == "truth"
         figure = denoising_figure(
@@ -376,8 +378,9 @@ class Denoising(Restoration):
             if known
             else None,
             unit=unit,
+            metres=[sample.metres for sample in shown],
         )
-        figures = {"Held-out samples": to_png(figure)}
+        figures = {"Held-out samples, chosen by PSNR" if known else "Held-out samples": to_png(figure)}
         if self._unit is not None:
             low, high = as_range(self.recipe.noise.looks)
             looks = self._looks if low == high else None
@@ -392,6 +395,12 @@ class Denoising(Restoration):
             )
             figures["What was removed should be speckle and nothing else"] = to_png(ratio)
         return figures
+
+    def layers(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> Viewer:
+        """Shows a held-out place: noisy, denoised, the truth where there is one, and what differs."""
+        known = self.scoring.reference == "truth"
+        names = ("noisy", "denoised")
+        return restored_viewer(contract, call, samples, others={}, known=known, names=names, seed=self.recipe.seed)
 
 
 def _as_it_is(

@@ -30,8 +30,10 @@ from geodl.pipelines.csi import csi_tables
 from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.pipelines.networks import build_network
 from geodl.pipelines.task import Parts, Pipeline, StreamingMetrics, Table
+from geodl.pipelines.viewing import forecast_viewer
 from geodl.recipe import NowcastingRecipe, Recipe, Split
 from geodl.report.figures import to_png
+from geodl.report.layers import Viewer
 from geodl.report.nowcast import csi_figure, reliability_figure, spectrum_figure
 from geodl.report.rain import forecast_figure
 
@@ -201,6 +203,12 @@ class Nowcasting(Pipeline):
             start=clip.sequence.times[clip.start + frames - 1],
         )
         return {caption: to_png(figure) for caption, figure in drawn.items()}
+
+    def layers(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> Viewer:
+        """Shows the forecast of a wet clip: observed and forecast at some lead times."""
+        assert isinstance(samples, DomainClips)
+        minutes = evaluation.details["lead_minutes"]
+        return forecast_viewer(contract, call, samples, minutes=minutes, seed=self.recipe.seed)
 
     def protocol(self) -> dict[str, Any]:
         """Returns how the metrics are computed."""

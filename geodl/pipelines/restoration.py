@@ -25,6 +25,7 @@ from geodl.data.unlabelled import Unlabelled
 from geodl.errors import RecipeError
 from geodl.inference.fitting import fit_source
 from geodl.pipelines.evaluation import Call
+from geodl.pipelines.examples import counted, metres_per_pixel, telling
 from geodl.pipelines.scenes import open_scenes
 from geodl.pipelines.splitting import (
     CONTEXT,
@@ -40,9 +41,6 @@ from geodl.recipe import DenoisingRecipe, Scoring, SuperresolutionRecipe
 
 __all__ = ("Restoration", "as_output", "axes", "is_luma")
 
-_SHOWN = 3
-"""Held-out samples drawn in the report."""
-
 
 class Drawn(NamedTuple):
     """A held-out sample, restored."""
@@ -52,6 +50,8 @@ class Drawn(NamedTuple):
     y: np.ndarray
     prediction: np.ndarray
     scores: dict[str, float]
+    metres: float | None
+    """That a pixel of the output is wide on the ground; None: not known."""
 
 
 class Restoration(Pipeline):
@@ -237,17 +237,27 @@ class Restoration(Pipeline):
             "border left out": self.scoring.crop,
         }
 
-    def drawn(self, call: Call, samples: Samples, output: ModelOutput) -> Iterator[Drawn]:
-        """Restores a few samples, the same ones each time, to be looked at."""
+    def drawn(self, call: Call, samples: Samples, contract: Contract) -> Iterator[Drawn]:
+        """Restores the worst, the median and the best sample by PSNR, the same ones each time, to be looked at."""
         rng = np.random.default_rng(self.recipe.seed)
-        for index in np.sort(rng.permutation(len(samples))[:_SHOWN]):
-            x, y, weight = samples.read(int(index), rng)
-            scores = self.metrics(output)
+
+        def restored(index: int, why: str = "") -> Drawn:
+            x, y, weight = samples.read(index, rng)
+            scores = self.metrics(contract.output)
             prediction = call(x[None])
             scores.update(y[None], prediction, weight[None], x=x[None])
-            seen, whole = _counted(weight, output.scale)
-            name = samples.place(int(index)).name
-            yield Drawn(name, x[seen], y[whole], prediction[0][whole], scores.result())
+            seen, whole = counted(weight, contract.output.scale)
+            place = samples.place(index)
+            metres = metres_per_pixel(contract.input, place, x[seen].shape[:2])
+            metres = None if metres is None else metres / contract.output.scale
+            name = f"{why}: {place.name}" if why else place.name
+            return Drawn(name, x[seen], y[whole], prediction[0][whole], scores.result(), metres)
+
+        def psnr(index: int) -> float:
+            return restored(index).scores.get("psnr", np.nan)
+
+        for example in telling(len(samples), psnr, seed=self.recipe.seed):
+            yield restored(example.index, example.why)
 
     def _scored(self, scenes: Sequence[Scene], part: Part) -> DegradedSamples:
         return DegradedSamples(part_samples(scenes, part), self.degradation(training=False), seed=self.recipe.seed)
@@ -276,17 +286,6 @@ def axes(grid: Grid, step: tuple[float, float] | None) -> tuple[Dim, Dim]:
     """
     sizes = (None, None) if step is None or grid.crs is None else step
     return Dim("y", step=sizes[0], unit=grid.unit), Dim("x", step=sizes[1], unit=grid.unit)
-
-
-def _counted(weight: np.ndarray, scale: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Returns the least window of the input, and of the output, that holds all pixels that count: no context."""
-    cells = weight.reshape(weight.shape[0] // scale, scale, weight.shape[1] // scale, scale).max((1, 3)) > 0
-    spans = [np.flatnonzero(cells.any(axis)) for axis in (1, 0)]
-    (top, bottom), (left, right) = (
-        (span[0], span[-1] + 1) if len(span) else (0, size) for span, size in zip(spans, cells.shape, strict=True)
-    )
-    whole = slice(top * scale, bottom * scale), slice(left * scale, right * scale)
-    return (slice(top, bottom), slice(left, right)), whole
 
 
 def is_luma(bands: Sequence[str] | str) -> bool:

@@ -29,6 +29,7 @@ from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
 from geodl.pipelines.datasets import laid_out
 from geodl.pipelines.evaluation import Call, Evaluation
+from geodl.pipelines.examples import counted, metres_per_pixel, telling
 from geodl.pipelines.networks import build_network
 from geodl.pipelines.scenes import open_fitting, open_scenes, resampling
 from geodl.pipelines.splitting import (
@@ -41,15 +42,15 @@ from geodl.pipelines.splitting import (
     split_by_recipe,
 )
 from geodl.pipelines.task import Parts, Pipeline, Table
+from geodl.pipelines.viewing import class_viewer
 from geodl.recipe import ClassEntry
 from geodl.report.figures import confusion_figure, picture, samples_figure, to_png
+from geodl.report.layers import Viewer
 
 __all__ = ("PIPELINE", "Segmentation")
 
 _CELLS = 32
 """A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
-_SHOWN = 4
-"""Held-out samples drawn in the report."""
 _LARGEST_SHOWN = 512
 """Most pixels of a sample, along y and x, that are drawn."""
 
@@ -149,18 +150,39 @@ class Segmentation(Pipeline):
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws held-out samples beside their maps, and the confusion matrix."""
         rng = np.random.default_rng(self.recipe.seed)
-        names, images, truths, maps = [], [], [], []
-        for index in np.sort(rng.permutation(len(samples))[:_SHOWN]):
-            x, y, _ = samples.read(int(index), rng)
-            best = call(x[None])[0].argmax(-1)
-            window = np.s_[:_LARGEST_SHOWN, :_LARGEST_SHOWN]
-            names.append(samples.place(int(index)).name)
-            images.append(picture(x[window], [band.name for band in contract.input.bands]))
-            truths.append(y[window])
-            maps.append(np.where(np.isfinite(x).all(-1), best, -1)[window])
-        shown = samples_figure(images, truths, maps, classes=contract.output.classes, names=names)
+
+        def mapped(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            x, y, weight = samples.read(index, rng)
+            best = np.where(np.isfinite(x).all(-1), call(x[None])[0].argmax(-1), -1)
+            window, _ = counted(weight)
+            return x[window], np.where(weight > 0, y, -1)[window], best[window]
+
+        def share_right(index: int) -> float:
+            _, y, best = mapped(index)
+            known = (y >= 0) & (best >= 0)
+            return float((y == best)[known].mean()) if known.any() else np.nan
+
+        names, images, truths, maps, metres = [], [], [], [], []
+        for example in telling(len(samples), share_right, seed=self.recipe.seed):
+            index, why = example.index, example.why
+            x, y, best = mapped(index)
+            place = samples.place(index)
+            names.append(f"{why}: {place.name}" if why else place.name)
+            metres.append(metres_per_pixel(contract.input, place, y.shape))
+            cut = np.s_[:_LARGEST_SHOWN, :_LARGEST_SHOWN]
+            images.append(picture(x[cut], [band.name for band in contract.input.bands]))
+            truths.append(y[cut])
+            maps.append(best[cut])
+        shown = samples_figure(images, truths, maps, classes=contract.output.classes, names=names, metres=metres)
         confusion = confusion_figure(np.array(evaluation.details["confusion"]), evaluation.details["classes"])
-        return {"Held-out samples": to_png(shown), "What became of the pixels of each class": to_png(confusion)}
+        return {
+            "Held-out samples, chosen by the share of pixels that is right": to_png(shown),
+            "What became of the pixels of each class": to_png(confusion),
+        }
+
+    def layers(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> Viewer:
+        """Shows a held-out place: input, truth, map, error and confidence."""
+        return class_viewer(contract, call, samples, seed=self.recipe.seed)
 
     def _pairs(self, official: Literal["train", "test"] = "train") -> list[tuple[str, Any, str]]:
         """Finds images with their labels; of a data set with a card, those of one official part."""

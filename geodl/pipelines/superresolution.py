@@ -31,8 +31,10 @@ from geodl.pipelines.networks import build_network
 from geodl.pipelines.restoration import Restoration, as_output, axes, is_luma
 from geodl.pipelines.scenes import open_fitting, open_scenes
 from geodl.pipelines.task import Parts
+from geodl.pipelines.viewing import restored_viewer
 from geodl.recipe import Recipe, SuperresolutionRecipe
 from geodl.report.figures import to_png
+from geodl.report.layers import Viewer
 from geodl.report.restoration import superresolution_figure
 
 __all__ = ("PIPELINE", "Superresolution")
@@ -227,7 +229,7 @@ class Superresolution(Restoration):
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws coarse, interpolated, restored and true samples beside one another."""
-        shown = list(self.drawn(call, samples, contract.output))
+        shown = list(self.drawn(call, samples, contract))
         bands, scale = [band.name for band in contract.output.bands], self.recipe.scale
         bicubic = self.baselines(contract.output)["bicubic"]
         interpolated = [bicubic(sample.x[None])[0] for sample in shown]
@@ -248,8 +250,16 @@ class Superresolution(Restoration):
             bands=bands,
             names=[sample.name for sample in shown],
             scores=scores,
+            unit=contract.output.bands[0].unit,
+            metres=[sample.metres for sample in shown],
         )
-        return {"Held-out samples": to_png(figure)}
+        return {"Held-out samples, chosen by PSNR": to_png(figure)}
+
+    def layers(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> Viewer:
+        """Shows a held-out place: bicubic, the network, the truth and what differs."""
+        others = {"bicubic": self.baselines(contract.output)["bicubic"]}
+        names = ("coarse", "network")
+        return restored_viewer(contract, call, samples, others=others, known=True, names=names, seed=self.recipe.seed)
 
 
 class _Targets(Identity):

@@ -21,6 +21,7 @@ from geodl.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from geodl.pipelines.evaluation import Evaluation
+    from geodl.report.layers import Viewer
 
 __all__ = ("Parts", "Pipeline", "StreamingMetrics", "Table", "open_pipeline")
 
@@ -148,6 +149,20 @@ class Pipeline(ABC):
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
         """Draws what this task is looked at by, for the report: caption → PNG."""
         return {}
+
+    def layers(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> Viewer | None:
+        """Makes layers of one held-out place, for the map viewer of the report.
+
+        Args:
+            contract: of the network.
+            call: the network.
+            samples: that are held out.
+            evaluation: its scores on them.
+
+        Returns:
+            The layers; None where the task has no map to look at.
+        """
+        return None
 
 
 def open_pipeline(

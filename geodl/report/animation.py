@@ -14,14 +14,16 @@ from PIL import Image
 
 from geodl.data.source import Grid
 from geodl.errors import OptionError
-from geodl.report.axes import draw_scale_bar
-from geodl.report.rain import COLOURS, NODATA_COLOUR, draw_rain, height_to_width, lead_name, rain_bar, redraw_rain
+from geodl.report.axes import height_to_width
+from geodl.report.palette import INK, NODATA_COLOUR, RAIN
+from geodl.report.rain import WITHIN, draw_rain, lead_name, rain_bar, redraw_rain
+from geodl.report.scalebar import draw_north_arrow, draw_scale_bar
 from geodl.wholefile import whole_file
 
 __all__ = ("animate",)
 
-_SEEN, _FORECAST = "#333333", "#a23b00"
-"""Colours of the headings of observed and of forecast fields."""
+_FORECAST = "#a23b00"
+"""Colour of the headings of forecast fields, dark enough for letters."""
 _GREYS = 24
 """Shades that smooth letters and lines."""
 
@@ -76,6 +78,7 @@ def animate(
     rain_bar(figure, list(halves))
     if grid is not None:
         draw_scale_bar(halves[0], grid)
+        draw_north_arrow(halves[0], grid)
     headings = [axes.set_title(name, loc="left", fontsize=9, parse_math=False) for axes in halves]
     words = textwrap.fill(title, int(figure.get_figwidth() * 72 / 6))
     heading = figure.suptitle(f"{words}\n0000-00-00".strip(), fontsize=10, parse_math=False)
@@ -91,7 +94,7 @@ def animate(
         headings[0].set_text("observed" if k < len(observed) else "not observed yet")
         minutes = (time - times[past - 1]) / np.timedelta64(1, "s") / 60
         headings[1].set_text("observed" if k < past else f"{name} {lead_name(minutes)}")
-        headings[1].set_color(_SEEN if k < past else _FORECAST)
+        headings[1].set_color(INK if k < past else _FORECAST)
         heading.set_text(f"{words}\n{np.datetime_as_string(time, unit='m').replace('T', ' ')} UTC".strip())
         canvas.draw()
         pages.append(_indexed(np.asarray(canvas.buffer_rgba())[..., :3]))
@@ -102,7 +105,7 @@ def animate(
 
 def _figure(grid: Grid | None, shape: tuple[int, ...], title: str) -> Figure:
     """A figure of at most about 600 × 900 pixels."""
-    tall = height_to_width(grid, shape)
+    tall = height_to_width(grid, shape, within=WITHIN)
     width = min(4.6, 3.9 / tall)
     return Figure(
         figsize=(max(width, 1.8) + 0.9, 2 * (width * tall + 0.3) + (0.6 if title else 0.35)),
@@ -129,7 +132,7 @@ def _past_frames(observed: np.ndarray, forecast: np.ndarray, times: np.ndarray) 
 def _indexed(picture: np.ndarray) -> Image.Image:
     """Brings a picture (height, width, 3) to the palette that all frames share."""
     greys = [[level / (_GREYS - 1)] * 3 for level in range(_GREYS)]
-    named = [to_rgb(colour) for colour in (*COLOURS, NODATA_COLOUR, _FORECAST)]
+    named = [to_rgb(colour) for colour in (*RAIN, NODATA_COLOUR, _FORECAST)]
     # Letters in colour fade into the white around them.
     faded = [[1 - share * (1 - part) for part in to_rgb(_FORECAST)] for share in (0.25, 0.5, 0.75)]
     palette = Image.new("P", (1, 1))

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from geodl.errors import OptionError
-from geodl.report.lines import INK, NETWORK, TRUTH, WIDTH, line_figure, name_axes, unit_name
+from geodl.report.lines import WIDTH, line_figure, name_axes, unit_name
+from geodl.report.palette import INK, NETWORK, NODATA_COLOUR, SIGNED, TRUTH
 
 __all__ = ("attractor_figure",)
 
@@ -128,12 +129,12 @@ def _hovmoeller(truth: np.ndarray, learned: np.ndarray, *, variables: Sequence[s
             np.ma.masked_invalid(values.T),
             aspect="auto",
             origin="lower",
-            cmap="RdBu_r",
+            cmap=SIGNED,
             norm=Normalize(-limit, limit),
             extent=(-step / 2, end, 0.5, len(variables) + 0.5),
             interpolation="nearest",
         )
-        axes.set_facecolor("#c4c4c4")
+        axes.set_facecolor(NODATA_COLOUR)
         name_axes(axes, f"time ({unit_name(None, unit)})", "variable" if len(variables) > _NAMED else "", name)
         axes.grid(visible=False)
         axes.label_outer()

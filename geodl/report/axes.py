@@ -1,4 +1,4 @@
-"""Georeferenced axes: north up, coordinates with units, a scale bar that is true where the scene lies."""
+"""Georeferenced axes: north up, coordinates with units, degrees as wide as they are on the ground."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Affine2D
-from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
 
 from geodl.data.source import Grid
+from geodl.report.palette import NODATA
 
-__all__ = ("NODATA", "draw_raster", "draw_scale_bar", "metres_per_unit")
+__all__ = ("draw_raster", "height_to_width")
 
-NODATA: dict[str, Any] = {"facecolor": "#e4e4e4", "edgecolor": "#b8b8b8", "hatch": "////"}
-"""How patches without data look."""
-
+_THINNEST = 0.05
+"""Cosine of the latitude from which on maps of degrees get no narrower."""
 _MOST = 1200
 """Rows and columns drawn at most: more than a figure shows."""
 
@@ -52,17 +48,41 @@ def draw_raster(axes: Axes, values: np.ndarray, grid: Grid | None, **style: Any)
     return image
 
 
+def height_to_width(grid: Grid | None, shape: tuple[int, ...], *, within: tuple[float, float] = (0.1, 6.0)) -> float:
+    """Returns how high a raster is drawn, in parts of its width; a degree of longitude counts as long as it is.
+
+    Args:
+        grid: of the raster; None: it is drawn in pixels.
+        shape: its height and width in pixels.
+        within: least and greatest ratio that a page can show.
+
+    Example:
+        >>> height_to_width(None, (30, 60))
+        0.5
+    """
+    height, width = map(float, shape[:2])
+    if grid is not None:
+        left, low, right, high = grid.footprint().bounds
+        height, width = high - low, (right - left) * _shrinking(grid, (low + high) / 2)
+    return float(np.clip(height / width, *within))
+
+
+def _shrinking(grid: Grid, middle: float) -> float:
+    """The length of a unit of x in those of y."""
+    degrees = grid.crs is not None and grid.crs.is_geographic
+    return max(math.cos(math.radians(middle)), _THINNEST) if degrees else 1.0
+
+
 def _label(axes: Axes, grid: Grid, middle: float) -> None:
     """Names the coordinates, with their unit."""
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(3))
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     axes.tick_params(labelsize=7)
-    axes.set_aspect("equal")
+    axes.set_aspect(1 / _shrinking(grid, middle))
     if grid.crs is None:
         names = ("column (pixels)", "row (pixels)")
     elif grid.crs.is_geographic:
         names = ("longitude (°)", "latitude (°)")
-        axes.set_aspect(1 / max(math.cos(math.radians(middle)), 0.05))
     elif grid.unit == "metre":
         names = ("easting (km)", "northing (km)")
         for axis in (axes.xaxis, axes.yaxis):
@@ -71,52 +91,3 @@ def _label(axes: Axes, grid: Grid, middle: float) -> None:
         names = (f"x ({grid.unit})", f"y ({grid.unit})")
     axes.set_xlabel(names[0], fontsize=8)
     axes.set_ylabel(names[1], fontsize=8)
-
-
-def metres_per_unit(grid: Grid) -> float | None:
-    """Metres on the ground per unit of x, in the middle of the scene; None where that cannot be known.
-
-    Measured along the ellipsoid, so it holds for degrees and for Mercator maps far from the equator too.
-    """
-    if grid.crs is None:
-        return None
-    left, low, right, high = grid.footprint().bounds
-    x = np.array([0.505, 0.495]) @ [[left, right], [right, left]]
-    try:
-        geodetic = CRS.from_user_input(grid.crs).geodetic_crs
-        geod = grid.crs.get_geod()
-        if geodetic is None or geod is None:
-            return None
-        lon, lat = Transformer.from_crs(grid.crs, geodetic, always_xy=True).transform(x, [(low + high) / 2] * 2)
-    except ProjError:
-        return None
-    metres = geod.line_length(lon, lat) / abs(x[1] - x[0])
-    return float(metres) if math.isfinite(metres) and metres > 0 else None
-
-
-def draw_scale_bar(axes: Axes, grid: Grid) -> None:
-    """Draws a bar of 1, 2 or 5 times a power of ten metres, about a quarter of the scene long."""
-    scale = metres_per_unit(grid)
-    if scale is None:
-        return
-    left, _, right, _ = grid.footprint().bounds
-    quarter = 0.3 * (right - left) * scale
-    power = 10 ** math.floor(math.log10(quarter))
-    length = max(step for step in (1, 2, 5) if step * power <= quarter) * power
-    name = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    end = 0.05 + length / scale / (right - left)
-    halo = [withStroke(linewidth=3.5, foreground="white")]
-    bar = Line2D([0.05, end], [0.05, 0.05], transform=axes.transAxes, color="black", linewidth=2.5, path_effects=halo)
-    bar.set_solid_capstyle("butt")
-    axes.add_line(bar)
-    axes.annotate(
-        name,
-        ((0.05 + end) / 2, 0.05),
-        xycoords="axes fraction",
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize=8,
-        path_effects=halo,
-    )

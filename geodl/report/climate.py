@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from geodl.errors import OptionError
 from geodl.metrics.invariant import power_spectrum
-from geodl.report.lines import NETWORK, TRUTH, WIDTH, line_figure, name_axes
+from geodl.report.lines import WIDTH, line_figure, name_axes
+from geodl.report.palette import NETWORK, RULE, TRUTH
 
 __all__ = ("climate_figure",)
 
@@ -140,7 +141,7 @@ def _draw_exponents(
     values = np.asarray(found, float)
     number = np.arange(1, len(values) + 1)
     known = np.full(0, np.nan) if true is None else np.asarray(true, float)
-    axes.axhline(0, color="#999999", linewidth=0.8)
+    axes.axhline(0, color=RULE, linewidth=0.8)
     mark: dict[str, Any] = {
         "marker": "_",
         "markersize": 20 if len(values) <= _TOLD else 7,

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from geodl.errors import OptionError
 from geodl.metrics.validtime import relative_error, valid_prediction_time
-from geodl.report.lines import INK, NETWORK, TRUTH, WIDTH, add_own_time, axis_unit, line_figure, name_axes, unit_name
+from geodl.report.lines import WIDTH, add_own_time, axis_unit, line_figure, name_axes, unit_name
+from geodl.report.palette import INK, LIMIT, NETWORK, TRUTH
 
 __all__ = ("divergence_figure",)
 
 _MOST = 3
 """Variables drawn at most."""
-_LIMIT = "#d55e00"
 
 
 def divergence_figure(
@@ -92,10 +92,10 @@ def divergence_figure(
         _draw_growth(panels[-1], elapsed, error, end=end)
     said = "valid to the end" if end is None else f"valid for {end:.3g} {unit_name(lyapunov_time, unit)}"
     name_axes(panels[-1], f"time ({unit_name(lyapunov_time, unit)})", "error / spread", said)
-    panels[-1].title.set_color(_LIMIT)
+    panels[-1].title.set_color(LIMIT)
     for axes in panels:
         if end is not None:
-            axes.axvline(end, color=_LIMIT, linewidth=1.2, zorder=5)
+            axes.axvline(end, color=LIMIT, linewidth=1.2, zorder=5)
     panels[0].set_xlim(0, elapsed[-1])
     if lyapunov_time is not None:
         add_own_time(panels[0], lyapunov_time, unit)
@@ -111,7 +111,7 @@ def _draw_error(axes: Axes, elapsed: np.ndarray, error: np.ndarray, *, threshold
     """Draws the error on a logarithmic axis, with the threshold."""
     known = np.isfinite(error) & (error > 0)
     axes.plot(elapsed, np.where(known, error, np.nan), color=NETWORK, linewidth=1.4)
-    axes.axhline(threshold, color=_LIMIT, linewidth=1, linestyle="--", label=f"threshold, {threshold:g}")
+    axes.axhline(threshold, color=LIMIT, linewidth=1, linestyle="--", label=f"threshold, {threshold:g}")
     axes.set_yscale("log")
     low = float(np.min(error, where=known, initial=threshold)) / 2
     axes.set_ylim(low, 6 * max(threshold, 1))

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from geodl.contract import ClassInfo
 from geodl.data.source import Grid
-from geodl.report.axes import NODATA, draw_raster, draw_scale_bar
+from geodl.report.axes import draw_raster, height_to_width
+from geodl.report.comparison import shorten
+from geodl.report.curves import learning_curves
+from geodl.report.palette import CAPTION, INK, NODATA, PROBABILITY, RIGHT, SHARE, WRONG
 from geodl.report.picture import picture
+from geodl.report.scalebar import draw_north_arrow, draw_scale_bar
 
 __all__ = ("confusion_figure", "learning_curves", "map_figure", "picture", "samples_figure", "to_png")
 
-_CONFIDENCE: dict[str, Any] = {"cmap": "cividis", "norm": Normalize(0, 1)}
-_INK = "#333333"
+_CONFIDENCE: dict[str, Any] = {"cmap": PROBABILITY, "norm": Normalize(0, 1)}
+_EDGE: dict[str, Any] = {"edgecolor": CAPTION, "linewidth": 0.5}
+_PANEL = 2.5
+"""Inches that a sample is wide."""
 _WRITTEN = 16
 """Most classes of a confusion matrix whose shares are written as numbers, too."""
 
@@ -57,7 +62,7 @@ def map_figure(
     if confidence is not None:
         panels["confidence"] = np.ma.masked_invalid(confidence)
 
-    tall = _height_to_width(grid)
+    tall = height_to_width(grid, grid.shape)
     columns = len(panels) if tall > 1.2 or len(panels) < 4 else 2
     rows = math.ceil(len(panels) / columns)
     width = min(4.6, 13 / columns, 9 / tall)
@@ -74,6 +79,7 @@ def map_figure(
             bar.ax.tick_params(labelsize=7)
         if position == 0:
             draw_scale_bar(axes, grid)
+            draw_north_arrow(axes, grid)
     _legend(figure, classes)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -87,8 +93,9 @@ def samples_figure(
     *,
     classes: Sequence[ClassInfo],
     names: Sequence[str] = (),
+    metres: Sequence[float | None] = (),
 ) -> Figure:
-    """Draws samples in rows: input | truth | map.
+    """Draws samples in rows: input | truth | map | error, which is where the map is right and wrong.
 
     Args:
         images: what `picture` gave, uint8 of shape (height, width, 4) each.
@@ -96,49 +103,27 @@ def samples_figure(
         predictions: likewise.
         classes: names and colours, in the order of the indices.
         names: of the samples, beside them.
+        metres: that a pixel of each is wide on the ground; None draws no scale bar.
     """
-    count = len(images)
-    figure = _figure(8.4, 2.75 * count + 0.7)
-    grids = figure.subplots(count, 3, squeeze=False)
+    tall = [height_to_width(None, image.shape, within=(0.3, 1.6)) for image in images]
+    heights = [_PANEL * part for part in tall]
+    figure = _figure(4 * (_PANEL + 0.1) + 0.4, sum(heights) + 0.32 * len(heights) + 0.75)
+    grids = figure.subplots(len(images), 4, squeeze=False, height_ratios=heights or None)
     for row, (image, truth, predicted) in enumerate(zip(images, truths, predictions, strict=True)):
-        for axes, panel in zip(
-            grids[row], (image, coloured(truth, classes), coloured(predicted, classes)), strict=True
-        ):
+        error, right = _errors(truth, predicted)
+        panels = (image, coloured(truth, classes), coloured(predicted, classes), error)
+        for axes, panel in zip(grids[row], panels, strict=True):
             draw_raster(axes, panel, None)
+        draw_scale_bar(grids[row, 0], metres[row] if row < len(metres) else None)
+        heading = f"{100 * right:.1f} % right" if math.isfinite(right) else "no truth"
+        grids[row, 3].set_title(heading if row else f"error\n{heading}", fontsize=9)
         if row < len(names):
-            grids[row, 0].set_ylabel(names[row], fontsize=8)
-    for axes, name in zip(grids[0] if count else (), ("input", "truth", "map"), strict=False):
-        axes.set_title(name, fontsize=10)
-    _legend(figure, classes)
-    return figure
-
-
-def learning_curves(history: Sequence[Mapping[str, float]], *, monitor: str | None = None) -> Figure:
-    """Draws the training loss, and the validation metrics of the whole, by epoch.
-
-    Args:
-        history: one row per epoch with `epoch`, `loss` and `val_<metric>`, as `geodl.training.History` keeps them.
-        monitor: metric whose best epoch is marked.
-    """
-    epochs = [row["epoch"] for row in history]
-    scores = [name for name in dict.fromkeys(key for row in history for key in row) if name.startswith("val_")]
-    scores = [name for name in scores if "/" not in name]
-    figure = _figure(9.5 if scores else 5.5, 3.4)
-    panels = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
-    panels[0].plot(epochs, [row["loss"] for row in history], color="#0072b2", marker="o", markersize=3)
-    _name_axes(panels[0], "epoch", "training loss", "Loss")
-    for axes in panels:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if scores:
-        colours = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#333333")
-        for number, name in enumerate(scores):
-            values = np.array([row.get(name, math.nan) for row in history], float)
-            style = {"color": colours[number % len(colours)], "linestyle": ("-", "--", ":")[number // len(colours) % 3]}
-            panels[1].plot(epochs, values, marker="o", markersize=3, label=name.removeprefix("val_"), **style)
-            if name == f"val_{monitor}" and np.isfinite(values).any():
-                panels[1].axvline(epochs[int(np.nanargmax(values))], color=_INK, linewidth=0.8, linestyle="--")
-        panels[1].legend(fontsize=8, frameon=False)
-        _name_axes(panels[1], "epoch", "score (no unit)", "Validation")
+            name = shorten(names[row], heights[row])
+            grids[row, 0].set_ylabel(name, fontsize=8, parse_math=False)
+    for axes, name in zip(grids[0] if len(images) else (), ("input", "truth", "map"), strict=False):
+        axes.set_title(name, fontsize=9)
+    wrong = [Patch(facecolor=RIGHT, label="right", **_EDGE), Patch(facecolor=WRONG, label="wrong", **_EDGE)]
+    _legend(figure, classes, wrong)
     return figure
 
 
@@ -158,7 +143,7 @@ def confusion_figure(confusion: np.ndarray, classes: Sequence[str], *, told: str
     side = max(3.6, (0.62 if n <= _WRITTEN else 0.34) * n + 1.8)
     figure = _figure(side + 0.9, side)
     axes = figure.subplots()
-    drawn = axes.imshow(share, cmap="Blues", norm=Normalize(0, 1))
+    drawn = axes.imshow(share, cmap=SHARE, norm=Normalize(0, 1))
     axes.patch.set(**NODATA)
     axes.set_xticks(range(n), classes, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(range(n), classes, fontsize=8)
@@ -167,7 +152,7 @@ def confusion_figure(confusion: np.ndarray, classes: Sequence[str], *, told: str
     if n <= _WRITTEN:
         for (row, column), value in np.ndenumerate(share):
             if math.isfinite(value):
-                colour = "white" if value > 0.55 else _INK
+                colour = "white" if value > 0.55 else INK
                 axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     bar = figure.colorbar(ScalarMappable(drawn.norm, drawn.cmap), ax=axes, shrink=0.8)
     bar.set_label("share of the true class (%)", fontsize=8)
@@ -194,17 +179,18 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
 
 
-def _height_to_width(grid: Grid) -> float:
-    """Height to width of the scene on paper, within what a page can show."""
-    left, low, right, high = grid.footprint().bounds
-    degrees = grid.crs is not None and grid.crs.is_geographic
-    shrunk = math.cos(math.radians((low + high) / 2)) if degrees else 1.0
-    return min(max((high - low) / ((right - left) * max(shrunk, 0.05)), 0.1), 6.0)
+def _errors(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, float]:
+    """Colours right and wrong pixels, transparent where either is unknown, and returns the share of right ones."""
+    known = (truth >= 0) & (predicted >= 0)
+    right = truth == predicted
+    shown = np.where(right[..., None], 255 * np.array(to_rgba(RIGHT)), 255 * np.array(to_rgba(WRONG)))
+    shown[..., 3] = 255 * known
+    return np.rint(shown).astype(np.uint8), float(right[known].mean()) if known.any() else math.nan
 
 
-def _legend(figure: Figure, classes: Sequence[ClassInfo]) -> None:
-    patches = [Patch(facecolor=info.colour, edgecolor="#666666", linewidth=0.5, label=info.name) for info in classes]
-    patches.append(Patch(label="no data", linewidth=0.5, **NODATA))
+def _legend(figure: Figure, classes: Sequence[ClassInfo], more: Sequence[Patch] = ()) -> None:
+    patches = [Patch(facecolor=info.colour, label=info.name, **_EDGE) for info in classes]
+    patches += [*more, Patch(label="no data", linewidth=0.5, **NODATA)]
     columns = max(1, min(len(patches), int(figure.get_figwidth() // 1.15)))
     figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from geodl.errors import OptionError
-from geodl.report.lines import NETWORK, WIDTH, line_figure, name_axes
+from geodl.report.lines import WIDTH, line_figure, name_axes
+from geodl.report.palette import NETWORK, WORTH
 from geodl.report.season import draw_season
 
 __all__ = ("importance_figure",)
@@ -24,7 +25,7 @@ def importance_figure(
     values: np.ndarray | Sequence[Sequence[float]],
     *,
     unit: str = "day",
-    name: str = "importance",
+    name: str = "importance (no unit)",
     title: str = "",
 ) -> Figure:
     """Draws the importance of each date over all bands, and below it of each band at each date.
@@ -61,13 +62,13 @@ def importance_figure(
         draw_season(axes, *limits, unit=unit)
     else:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 0.25 * rows + 0.3])
-        _draw_dates(upper, found, left, right, name="all bands")
+        _draw_dates(upper, found, left, right, name="sum of all bands")
         edges = np.stack([left, right], axis=1).ravel()
         cells = np.full((rows, len(edges) - 1), np.nan)
         cells[:, ::2] = found.T
-        drawn = lower.pcolormesh(edges, np.arange(rows + 1) - 0.5, np.ma.masked_invalid(cells), cmap="viridis", vmin=0)
+        drawn = lower.pcolormesh(edges, np.arange(rows + 1) - 0.5, np.ma.masked_invalid(cells), cmap=WORTH, vmin=0)
         lower.set_ylim(rows - 0.5, -0.5)
-        name_axes(lower, "", "")
+        name_axes(lower, "", "band")
         lower.grid(visible=False)
         lower.set_yticks(range(rows), labels=list(bands), parse_math=False, fontsize=8)
         draw_season(lower, *limits, unit=unit)

@@ -13,11 +13,9 @@ from scipy import ndimage
 
 from geodl.metrics.speckle import Area
 from geodl.report.axes import draw_raster
+from geodl.report.palette import FRAMES
 
-__all__ = ("FRAMES", "detail_areas", "draw_frame", "draw_insets")
-
-FRAMES = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73")
-"""Colours of frames, in turn."""
+__all__ = ("detail_areas", "draw_frame", "draw_insets")
 
 
 def detail_areas(image: np.ndarray, other: np.ndarray, *, count: int, side: int, step: int = 1) -> list[Area]:

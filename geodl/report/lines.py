@@ -11,11 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from geodl.errors import OptionError
+from geodl.report.palette import METHODS, NETWORK, RULE
 
 __all__ = (
-    "INK",
-    "NETWORK",
-    "TRUTH",
     "WIDTH",
     "add_own_time",
     "axis_unit",
@@ -25,24 +23,18 @@ __all__ = (
     "unit_name",
 )
 
-TRUTH = "#333333"
-"""Colour of what was observed or simulated."""
-NETWORK = "#0072b2"
-"""Colour of the network."""
 WIDTH = 9.2
 """Inches of a figure as wide as a page of the report."""
-INK = "#333333"
-"""Of texts and of lines that are no data."""
 
-_OTHERS: tuple[dict[str, Any], ...] = (
-    {"color": "#d55e00", "marker": "s", "linestyle": "--"},
-    {"color": "#e69f00", "marker": "^", "linestyle": "-."},
-    {"color": "#009e73", "marker": "D", "linestyle": (0, (5, 1))},
-    {"color": "#cc79a7", "marker": "v", "linestyle": (0, (3, 1, 1, 1))},
-    {"color": "#56b4e9", "marker": "P", "linestyle": ":"},
-    {"color": "#666666", "marker": "X", "linestyle": (0, (1, 1))},
+_MARKS: tuple[dict[str, Any], ...] = (
+    {"marker": "s", "linestyle": "--"},
+    {"marker": "^", "linestyle": "-."},
+    {"marker": "D", "linestyle": (0, (5, 1))},
+    {"marker": "v", "linestyle": (0, (3, 1, 1, 1))},
+    {"marker": "P", "linestyle": ":"},
+    {"marker": "X", "linestyle": (0, (1, 1))},
 )
-"""Colours of Okabe and Ito (2008), which the colour-blind tell apart; markers and dashes do it in grey print."""
+"""Markers and dashes tell methods apart in grey print."""
 
 
 def line_figure(width: float, height: float) -> Figure:
@@ -59,7 +51,10 @@ def styles(count: int) -> list[dict[str, Any]]:
     """
     network = {"color": NETWORK, "marker": "o", "linewidth": 2.2, "markersize": 4.5, "zorder": 4}
     thin = {"linewidth": 1.4, "markersize": 3.5, "zorder": 3}
-    return [network, *({**_OTHERS[k % len(_OTHERS)], **thin} for k in range(count - 1))]
+    return [
+        network,
+        *({"color": METHODS[k % len(METHODS)], **_MARKS[k % len(_MARKS)], **thin} for k in range(count - 1)),
+    ]
 
 
 def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
@@ -101,7 +96,7 @@ def add_own_time(axes: Axes, lyapunov_time: float, unit: str = "") -> None:
     above = axes.secondary_xaxis("top", functions=_scaling(lyapunov_time))
     above.set_xlabel(f"time ({unit_name(None, unit)})", fontsize=8, parse_math=False)
     above.tick_params(labelsize=8)
-    above.spines["top"].set_color("#999999")
+    above.spines["top"].set_color(RULE)
 
 
 def _scaling(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

@@ -15,7 +15,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from geodl.errors import OptionError
 from geodl.metrics.contingency import table_scores
 from geodl.report.comparison import caption
-from geodl.report.lines import INK, NETWORK, name_axes, styles
+from geodl.report.lines import name_axes, styles
+from geodl.report.palette import BACKDROP, INK, NETWORK
 
 __all__ = ("csi_figure", "reliability_figure", "spectrum_figure")
 
@@ -167,7 +168,7 @@ def reliability_figure(details: Mapping[str, Any], *, title: str = "") -> Figure
         upper.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
         upper.set_title(f"≥ {float(threshold):g} mm/h", fontsize=9)
         edges = np.linspace(0, 1, len(count) + 1)
-        lower.bar(edges[:-1], count, width=0.9 * edges[1], align="edge", color="#9db8cc")
+        lower.bar(edges[:-1], count, width=0.9 * edges[1], align="edge", color=BACKDROP)
         lower.set(yscale="log", box_aspect=0.3, ylim=(0.5, None))
         lower.yaxis.set_major_locator(LogLocator(numticks=4))
         lower.yaxis.set_minor_locator(NullLocator())

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ("drawn_bands", "limits", "paint", "picture")
+__all__ = ("are_natural", "drawn_bands", "limits", "paint", "picture")
 
 _NATURAL = (("b04", "b03", "b02"), ("b4", "b3", "b2"), ("red", "green", "blue"))
+_FIELDS = (("b11", "b08", "b04"), ("b11", "b8", "b4"), ("swir", "nir", "red"))
+"""Short-wave infrared, near infrared and red: vegetation is green, bare soil reddish."""
 _SAMPLE = 1_000_000
 """Pixels that percentiles are taken from at most."""
 
@@ -16,8 +18,8 @@ _SAMPLE = 1_000_000
 def picture(values: np.ndarray, bands: Sequence[str], *, percentiles: tuple[float, float] = (2, 98)) -> np.ndarray:
     """Makes a picture: natural colours where the bands have them, each band stretched over its valid pixels.
 
-    Colours are B04, B03, B02 or red, green, blue; VV, VH and their ratio for radar; else the first three bands, or the
-    first one in grey.
+    Colours are B04, B03, B02 or red, green, blue; short-wave infrared, near infrared and red (B11, B08, B04); VV, VH
+    and their ratio for radar; else the first three bands, or the first one in grey.
 
     Args:
         values: shape (height, width, band), physical units, not-a-number where invalid.
@@ -46,12 +48,23 @@ def drawn_bands(bands: Sequence[str]) -> tuple[int, ...]:
         ((2, 1, 0), (0,), (0,))
     """
     names = [band.lower() for band in bands]
-    for chosen in _NATURAL:
+    for chosen in (*_NATURAL, *_FIELDS):
         if set(chosen) <= set(names):
             return tuple(names.index(name) for name in chosen)
     if {"vv", "vh"} <= set(names):
         return (names.index("vv"),)
     return (0, 1, 2) if len(names) >= 3 else (0,)
+
+
+def are_natural(bands: Sequence[str]) -> bool:
+    """Says whether what `picture` draws of these bands are the colours of the eye: red, green and blue.
+
+    Example:
+        >>> are_natural(("B02", "B03", "B04", "B08")), are_natural(("VV", "VH", "height"))
+        (True, False)
+    """
+    names = {band.lower() for band in bands}
+    return any(set(chosen) <= names for chosen in _NATURAL)
 
 
 def limits(colours: np.ndarray, *, percentiles: tuple[float, float] = (2, 98)) -> np.ndarray:

@@ -15,16 +15,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from geodl.data.source import Grid
 from geodl.errors import OptionError
-from geodl.report.axes import draw_raster, draw_scale_bar
+from geodl.report.axes import draw_raster, height_to_width
 from geodl.report.comparison import caption
+from geodl.report.palette import NODATA_COLOUR, RAIN
+from geodl.report.scalebar import draw_north_arrow, draw_scale_bar
 
 __all__ = (
-    "COLOURS",
     "LEVELS",
-    "NODATA_COLOUR",
+    "WITHIN",
     "draw_rain",
     "forecast_figure",
-    "height_to_width",
     "lead_name",
     "paint_rain",
     "rain_bar",
@@ -34,12 +34,8 @@ __all__ = (
 LEVELS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Rain rates in mm/h at which the colour changes. Below the first there is no rain to be seen: white."""
 
-COLOURS = ("#caebf5", "#9ad2f2", "#7bb4f1", "#7c92e4", "#8e6cc7", "#994397", "#911b60", "#73052f", "#4b0a0b")
-"""One colour from each of `LEVELS` on. Each is darker than the one before by the same step of lightness (CIELAB), so that
-they keep their order in grey print and for the colour-blind."""
-
-NODATA_COLOUR = "#c4c4c4"
-"""Where nothing is known: a grey that no rain has."""
+WITHIN = (0.2, 4.0)
+"""Height to width of a field, as far as a page can show it."""
 
 _MOST_COLUMNS = 8
 """Lead times drawn at most."""
@@ -58,8 +54,8 @@ def paint_rain(rate: np.ndarray) -> np.ndarray:
         >>> paint_rain(np.array([[0.0, np.nan, 0.1, 3.0]]))[0].tolist()
         [[255, 255, 255], [196, 196, 196], [202, 235, 245], [124, 146, 228]]
     """
-    table = np.array([to_rgb(colour) for colour in ("white", *COLOURS, NODATA_COLOUR)])
-    index = np.where(np.isnan(rate), len(COLOURS) + 1, np.digitize(rate, LEVELS))
+    table = np.array([to_rgb(colour) for colour in ("white", *RAIN, NODATA_COLOUR)])
+    index = np.where(np.isnan(rate), len(RAIN) + 1, np.digitize(rate, LEVELS))
     return np.rint(255 * table).astype(np.uint8)[index]
 
 
@@ -88,7 +84,7 @@ def redraw_rain(image: AxesImage, rate: np.ndarray) -> None:
 
 def rain_bar(figure: Figure, axes: Sequence[Axes], *, location: str = "right") -> Colorbar:
     """Draws the scale of colours beside or below axes."""
-    colours = ListedColormap(COLOURS[:-1]).with_extremes(over=COLOURS[-1], under="white")
+    colours = ListedColormap(RAIN[:-1]).with_extremes(over=RAIN[-1], under="white")
     scale = ScalarMappable(BoundaryNorm(LEVELS, len(LEVELS) - 1), colours)
     upright = location in ("left", "right")
     width, height = figure.get_size_inches() if upright else figure.get_size_inches()[::-1]
@@ -156,7 +152,7 @@ def forecast_figure(
     first = int(last is not None)
     columns = len(shown) + first
 
-    tall = height_to_width(grid, observed.shape[-2:])
+    tall = height_to_width(grid, observed.shape[-2:], within=WITHIN)
     width = min(2.1, 14 / columns, 2.6 / tall)
     around = 0.45 + 0.3 * bool(title) + 0.35 * (start is not None)
     figure = Figure(
@@ -180,23 +176,13 @@ def forecast_figure(
         axes.set_title(name if start is None else f"{name}\n{_clock(start, after)}", fontsize=9)
     if grid is not None:
         draw_scale_bar(panels[0, 0], grid)
+        draw_north_arrow(panels[0, 0], grid)
     rain_bar(figure, list(panels.flat))
     if start is not None:
         caption(figure, f"Last frame {np.datetime_as_string(start, unit='m').replace('T', ' ')} UTC.")
     if title:
         figure.suptitle(title, fontsize=11, parse_math=False)
     return figure
-
-
-def height_to_width(grid: Grid | None, shape: tuple[int, ...]) -> float:
-    """Returns how high a field is drawn, in parts of its width, within what a page can show."""
-    height, width = map(float, shape)
-    if grid is not None:
-        left, low, right, high = grid.footprint().bounds
-        degrees = grid.crs is not None and grid.crs.is_geographic
-        shrunk = max(float(np.cos(np.radians((low + high) / 2))), 0.05) if degrees else 1.0
-        height, width = high - low, (right - left) * shrunk
-    return float(np.clip(height / width, 0.2, 4.0))
 
 
 def _check_shapes(rows: Mapping[str, np.ndarray], lead_minutes: Sequence[float], last: np.ndarray | None) -> None:

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from geodl.data.source import Grid
-from geodl.report.axes import draw_raster, draw_scale_bar, metres_per_unit
+from geodl.report.axes import draw_raster, height_to_width
 from geodl.report.comparison import caption
+from geodl.report.palette import signed
+from geodl.report.scalebar import draw_north_arrow, draw_scale_bar, metres_per_unit
 
 __all__ = ("relief", "relief_figure")
 
@@ -22,7 +24,7 @@ _LIGHT = LightSource(azdeg=315, altdeg=45)
 _LAND = LinearSegmentedColormap.from_list("land", matplotlib.colormaps["gist_earth"](np.linspace(0.36, 0.97, 256)))
 """The colours of land: none that would be taken for water."""
 _SHOWN = 99.5
-"""Percentile of the size of differences that is shown black or white."""
+"""Percentile of the size of differences that is shown in the last colour."""
 
 
 def relief_figure(
@@ -33,12 +35,12 @@ def relief_figure(
     exaggeration: float = 4.0,
     title: str = "",
 ) -> Figure:
-    """Draws elevations side by side as shaded relief, and differences of them in greys, zero in the middle.
+    """Draws elevations side by side as shaded relief, and differences of them, blue below zero and red above.
 
     Args:
         surfaces: name → elevations in metres, shape (height, width), not-a-number where unknown; they share one scale of
             colours.
-        differences: likewise; they share one scale of greys, that of the first one.
+        differences: likewise; they share one scale of colours, that of the first one.
         grid: where all of them lie.
         exaggeration: of heights, for the light.
         title: above all panels.
@@ -47,9 +49,7 @@ def relief_figure(
         >>> heights = np.random.rand(20, 30)
         >>> figure = relief_figure({"noisy": heights, "smooth": 0 * heights}, {"removed": heights}, grid=grid)
     """
-    left, low, right, high = grid.footprint().bounds
-    shrunk = max(math.cos(math.radians((low + high) / 2)), 0.05) if grid.crs and grid.crs.is_geographic else 1.0
-    tall = min(max((high - low) / ((right - left) * shrunk), 0.2), 3.0)
+    tall = height_to_width(grid, grid.shape, within=(0.2, 3.0))
     count = len(surfaces) + len(differences)
     width = min(3.2, 13 / count)
     figure = Figure((count * width + 0.6, width * tall + 1.6), layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06))
@@ -59,16 +59,17 @@ def relief_figure(
     heights = Normalize(*(np.percentile(known, (0.5, 99.5)) if known.size else (0, 1)))
     first = np.abs(next(iter(differences.values()), np.ones(1)))
     limit = float(np.percentile(first[np.isfinite(first)], _SHOWN)) if np.isfinite(first).any() else 0.0
-    greys = Normalize(-limit or -1.0, limit or 1.0)
+    around = Normalize(-limit or -1.0, limit or 1.0)
 
-    drawn: list[ScalarMappable] = [ScalarMappable(heights, _LAND), ScalarMappable(greys, "gray")]
+    drawn: list[ScalarMappable] = [ScalarMappable(heights, _LAND), ScalarMappable(around, signed())]
     for axes, (name, values) in zip(panels, surfaces.items()):
         draw_raster(axes, relief(values, heights, grid, exaggeration=exaggeration), grid)
         axes.set_title(name, fontsize=10)
     for axes, (name, values) in zip(panels[len(surfaces) :], differences.items()):
-        draw_raster(axes, np.ma.masked_invalid(values), grid, cmap="gray", norm=greys)
+        draw_raster(axes, np.ma.masked_invalid(values), grid, cmap=signed(), norm=around)
         axes.set_title(name, fontsize=10)
     draw_scale_bar(panels[0], grid)
+    draw_north_arrow(panels[0], grid)
     for axes in panels:
         axes.label_outer()
     for owners, mappable, label in (
@@ -76,7 +77,9 @@ def relief_figure(
         (panels[len(surfaces) :], drawn[1], "difference (m)"),
     ):
         if len(owners):
-            bar = figure.colorbar(mappable, ax=list(owners), location="bottom", aspect=22 * len(owners), pad=0.02)
+            bar = figure.colorbar(
+                mappable, ax=list(owners), location="bottom", aspect=22 * len(owners), pad=0.02, extend="both"
+            )
             bar.set_label(label, fontsize=8)
             bar.ax.tick_params(labelsize=7)
     caption(figure, f"Lit from the north-west; heights × {exaggeration:g} for the light.")

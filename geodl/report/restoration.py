@@ -6,9 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import cast, get_args
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from geodl.errors import OptionError
@@ -17,26 +14,36 @@ from geodl.physics.speckle import Unit, to_intensity
 from geodl.report.axes import draw_raster
 from geodl.report.comparison import (
     MOST,
-    PANEL,
     Scores,
     caption,
     check_shape,
     colour_bar,
     colours,
+    draw_difference,
     excerpt,
     figure_of,
+    panel_width,
     row_height,
     shared_ends,
     shorten,
     title,
+    unit_sign,
 )
-from geodl.report.insets import FRAMES, detail_areas, draw_frame, draw_insets
-from geodl.report.picture import drawn_bands, paint
+from geodl.report.insets import detail_areas, draw_frame, draw_insets
+from geodl.report.palette import FRAMES
+from geodl.report.picture import are_natural, drawn_bands, paint
+from geodl.report.scalebar import draw_scale_bar
 from geodl.report.speckle import RADAR, RATIO_LABEL, RATIO_TICKS, decibels, draw_ratio, radar_ends
 
 __all__ = ("denoising_figure", "superresolution_figure")
 
-_HEADINGS = {"low": "low resolution 1 : {}", "bicubic": "bicubic × {}", "restored": "restored × {}", "truth": "truth"}
+_HEADINGS = {
+    "low": "low resolution 1 : {}",
+    "bicubic": "bicubic × {}",
+    "restored": "restored × {}",
+    "truth": "truth",
+    "error": "error: restored − truth",
+}
 _BASIS = "2–98 % of the {}"
 _BASIS_RADAR = f"{RADAR[0]}–{RADAR[1]} % of all its images"
 
@@ -50,12 +57,14 @@ def denoising_figure(
     names: Sequence[str],
     scores: Scores | None = None,
     unit: str = "",
+    metres: Sequence[float | None] = (),
 ) -> Figure:
-    """Draws samples in rows: noisy | denoised | truth | what was removed.
+    """Draws samples in rows: noisy | truth | denoised | error, or without a truth noisy | denoised | what was removed.
 
-    The images of a row share one stretch, that of the truth, or of the denoised image. What was removed is the
-    difference noisy − denoised, zero in the middle of the greys; of radar intensities and amplitudes it is the ratio of
-    the intensities, one in the middle. Of radar the first polarisation is drawn, in dB, with a stretch from all images.
+    The images of a row share one stretch, that of the truth, or of the denoised image. The error is the difference
+    denoised − truth, white at zero. What was removed is the difference noisy − denoised, likewise; of radar intensities
+    and amplitudes it is the ratio of the intensities, one in the middle of the greys. Of radar the first polarisation is
+    drawn, in dB, with a stretch from all images.
     Large and long images are cut to about `MOST` rows and columns, see `geodl.report.comparison.excerpt`.
 
     Args:
@@ -66,6 +75,7 @@ def denoising_figure(
         names: of the samples, beside them.
         scores: of the panels "noisy" and "denoised" of each sample, above them.
         unit: "intensity", "amplitude" or "dB" for radar, else whatever the values' unit is called.
+        metres: that a pixel of each sample is wide on the ground; None draws no scale bar.
 
     Raises:
         OptionError: the images of a sample differ in shape.
@@ -75,17 +85,17 @@ def denoising_figure(
         >>> figure = denoising_figure(noisy, 0 * noisy + 0.5, bands=("grey",), names=("scene",), unit="reflectance")
     """
     samples = [
-        dict(zip(("noisy", "denoised", "truth"), images))
-        for images in zip(noisy, denoised, *([] if truth is None else [truth]), strict=True)
+        dict(zip(("noisy", "denoised") if truth is None else ("noisy", "truth", "denoised"), images))
+        for images in zip(noisy, *([] if truth is None else [truth]), denoised, strict=True)
     ]
     for images in samples:
         for name, image in images.items():
             check_shape(name, image, images["noisy"].shape)
     radar = unit in get_args(Unit)
-    ratio = radar and unit != "dB"
+    linear = radar and unit != "dB"
     cuts = [excerpt(np.isfinite(images["noisy"]).all(axis=-1)) for images in samples]
-    heights = [row_height(cut) for cut in cuts]
     columns = 3 if truth is None else 4
+    heights = [row_height(cut, columns) for cut in cuts]
 
     figure = figure_of(columns, sum(heights) + 0.3 * len(samples) + 0.6, bar=True)
     panels = figure.subplots(len(samples), columns, squeeze=False, height_ratios=heights)
@@ -93,22 +103,28 @@ def denoising_figure(
         shown = values = {name: colours(image[cut], bands) for name, image in images.items()}
         if radar:
             shown = {name: image[..., :1] for name, image in values.items()}
-        if ratio:
+        if linear:
             values = {name: to_intensity(image, cast(Unit, unit)) for name, image in shown.items()}
             shown = {name: decibels(image) for name, image in values.items()}
-        ends = radar_ends(shown.values()) if radar else shared_ends(reversed(shown.values()))
+        trusted = [shown["truth" if truth is not None else "denoised"], *shown.values()]
+        ends = radar_ends(shown.values()) if radar else shared_ends(trusted, natural=are_natural(bands))
         for axes, (name, image) in zip(row, shown.items()):
             # A radar's zero is no missing value: as dark as can be.
             draw_raster(axes, paint(np.maximum(image, ends[0]) if radar else image, ends), None)
             title(axes, "" if number else name, scores[number].get(name, {}) if scores else {})
         row[0].set_ylabel(shorten(names[number], heights[number]), fontsize=8, parse_math=False)
-        if ratio:
+        draw_scale_bar(row[0], metres[number] if number < len(metres) else None)
+        if truth is None and linear:
             drawn = draw_ratio(row[-1], ratio_image(values["noisy"], values["denoised"])[..., 0])
-            colour_bar(row[-1], drawn, RATIO_LABEL, ticks=RATIO_TICKS)
+            colour_bar(row[-1], drawn, RATIO_LABEL, ticks=RATIO_TICKS, extend="max")
             title(row[-1], "" if number else "noisy / denoised", {})
         else:
-            _draw_difference(row[-1], shown["noisy"] - shown["denoised"], unit)
-            title(row[-1], "" if number else "noisy − denoised", {})
+            pair = ("noisy", "denoised") if truth is None else ("denoised", "truth")
+            told = " − ".join(pair)
+            with np.errstate(invalid="ignore"):
+                difference = shown[pair[0]] - shown[pair[1]]
+            draw_difference(row[-1], difference, f"{told} ({'dB' if radar else unit_sign(unit)})")
+            title(row[-1], "" if number else f"{'removed' if truth is None else 'error'}: {told}", {})
     basis = _BASIS_RADAR if radar else _BASIS.format("truth" if truth is not None else "denoised image")
     note = _how_drawn([f"{bands[drawn_bands(bands)[0]]} in dB"] if radar else bands, basis)
     caption(figure, note + _how_cut((images["noisy"] for images in samples), cuts, MOST))
@@ -126,8 +142,12 @@ def superresolution_figure(
     names: Sequence[str],
     scores: Scores | None = None,
     insets: int = 2,
+    unit: str = "",
+    metres: Sequence[float | None] = (),
 ) -> Figure:
-    """Draws samples in rows: low resolution | bicubic | restored | truth, and below each the same places enlarged.
+    """Draws samples in rows: low resolution | truth | bicubic | restored | error, and below each the same places enlarged.
+
+    The error is the difference restored − truth, white at zero.
 
     The enlarged places are those where the restored image differs most in detail from the bicubic one, see
     `geodl.report.insets.detail_areas`. The images of a row share one stretch, that of the truth, or of the restored
@@ -143,6 +163,8 @@ def superresolution_figure(
         names: of the samples, beside them.
         scores: of the panels "bicubic" and "restored" of each sample, above them.
         insets: places to enlarge, at most 4; fewer are drawn where the image has no room.
+        unit: of the values.
+        metres: that a pixel of each sample's finer grid is wide on the ground; None draws no scale bar.
 
     Raises:
         OptionError: an image does not lie on the finer grid, or too many insets are wanted.
@@ -155,8 +177,8 @@ def superresolution_figure(
     if not 0 <= insets <= len(FRAMES):
         raise OptionError("insets", expected=f"0 to {len(FRAMES)}", received=insets)
     samples = [
-        dict(zip(("low", "bicubic", "restored", "truth"), images))
-        for images in zip(low, bicubic, restored, *([] if truth is None else [truth]), strict=True)
+        dict(zip(("low", *([] if truth is None else ["truth"]), "bicubic", "restored"), images))
+        for images in zip(low, *([] if truth is None else [truth]), bicubic, restored, strict=True)
     ]
     for images in samples:
         height, width, depth = images["low"].shape
@@ -164,43 +186,37 @@ def superresolution_figure(
         for name, image in images.items():
             check_shape(name, image, (height * scale, width * scale, depth))
     cuts = [_aligned_excerpt(images["restored"], scale) for images in samples]
-    heights = [row_height(cut) for cut in cuts]
-    below = PANEL / insets if insets else 0.0
-    columns = 3 if truth is None else 4
+    columns = 3 if truth is None else 5
+    heights = [row_height(cut, columns) for cut in cuts]
+    below = panel_width(columns) / insets if insets else 0.0
 
-    figure = figure_of(columns, sum(heights) + len(samples) * (below + 0.35) + 0.5)
+    figure = figure_of(columns, sum(heights) + len(samples) * (below + 0.35) + 0.5, bar=truth is not None)
     ratios = [part for height in heights for part in ((height, below) if insets else (height,))]
     grid = figure.subplots(len(ratios), columns, squeeze=False, height_ratios=ratios)
     for number, (images, cut) in enumerate(zip(samples, cuts)):
         shown = {name: colours(image[cut], bands) for name, image in images.items()}
-        ends = shared_ends(reversed(shown.values()))
+        trusted = [shown["truth" if truth is not None else "restored"], *shown.values()]
+        ends = shared_ends(trusted, natural=are_natural(bands))
         areas = _places(shown["restored"], shown["bicubic"], ends, count=insets, scale=scale)
         panels, *places = grid[number * len(ratios) // len(samples) :][: 1 + bool(insets)]
         panels[0].set_ylabel(shorten(names[number], heights[number]), fontsize=8, parse_math=False)
-        for column, (name, image) in enumerate(shown.items()):
-            painted = paint(image, ends)
-            draw_raster(panels[column], painted, None)
+        for column, name in enumerate([*shown, *([] if truth is None else ["error"])]):
+            if name == "error":
+                difference = shown["restored"] - shown["truth"]
+                painted = draw_difference(panels[column], difference, f"restored − truth ({unit_sign(unit)})")
+            else:
+                painted = paint(shown[name], ends)
+                draw_raster(panels[column], painted, None)
             heading = "" if number else _HEADINGS[name].format(scale)
             title(panels[column], heading, scores[number].get(name, {}) if scores else {})
             for area, colour in zip(areas, FRAMES):
                 draw_frame(panels[column], area, colour)
             for axes in places:
                 draw_insets(axes[column], painted, areas, room=insets)
+        draw_scale_bar(panels[0], metres[number] if number < len(metres) else None)
     note = _how_drawn(bands, _BASIS.format("truth" if truth is not None else "restored image"))
     caption(figure, note + _how_cut((images["low"] for images in samples), cuts, MOST // scale * scale))
     return figure
-
-
-def _draw_difference(axes: Axes, difference: np.ndarray, unit: str) -> None:
-    """Draws a difference around zero: black and white are the same distance from it, for all colours."""
-    known = np.abs(difference[np.isfinite(difference)])
-    limit = float(np.percentile(known, 99.5)) if known.size else 0.0
-    norm = Normalize(-limit or -1.0, limit or 1.0)
-    if difference.shape[-1] == 1:
-        draw_raster(axes, np.ma.masked_invalid(difference[..., 0]), None, cmap="gray", norm=norm)
-    else:
-        draw_raster(axes, paint(difference, np.array([[norm.vmin], [norm.vmax]])), None)
-    colour_bar(axes, ScalarMappable(norm, "gray"), f"noisy − denoised ({unit})" if unit else "noisy − denoised")
 
 
 def _aligned_excerpt(image: np.ndarray, scale: int) -> tuple[slice, slice]:

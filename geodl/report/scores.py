@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from geodl.errors import OptionError
-from geodl.report.lines import INK, NETWORK, WIDTH, line_figure, name_axes
+from geodl.report.lines import WIDTH, line_figure, name_axes
+from geodl.report.palette import BACKDROP, INK, METHODS, NETWORK
 
 __all__ = ("per_class_figure", "reliability_figure")
 
@@ -53,7 +54,7 @@ def reliability_figure(
     upper.set_ylim(0, 1.02)
     upper.set_xlim(0, 1.01)
     upper.legend(loc="upper left", fontsize=8, frameon=False, title=f"calibration error {error:.3f}", title_fontsize=8)
-    lower.bar(edges[:-1], 100 * share, 0.96 / len(number), align="edge", color="#888888")
+    lower.bar(edges[:-1], 100 * share, 0.96 / len(number), align="edge", color=BACKDROP)
     name_axes(lower, "confidence (probability of the class chosen)", "answers (%)")
     lower.yaxis.set_major_locator(MaxNLocator(3))
     if title:
@@ -96,7 +97,7 @@ def per_class_figure(
     figure = line_figure(0.75 * WIDTH, 0.235 * len(order) + 1.1 + 0.3 * bool(title))
     axes = figure.subplots()
     axes.barh(rows, columns["f1"][order], 0.72, color=NETWORK, alpha=0.45, label="F1")
-    for name, mark, colour in (("precision", "|", "#d55e00"), ("recall", "o", INK)):
+    for name, mark, colour in (("precision", "|", METHODS[0]), ("recall", "o", INK)):
         style: dict[str, Any] = {
             "marker": mark,
             "markersize": 10 if mark == "|" else 4,

@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 
 from geodl.errors import OptionError
 from geodl.report.lines import WIDTH, line_figure, name_axes, styles
+from geodl.report.palette import OTHERS, readable
 from geodl.report.season import draw_season
 
 __all__ = ("early_season_figure", "profiles_figure")
 
 _TOGETHER = 6
 """Classes whose profiles can be told apart in one panel."""
-_OTHERS = "#c8c8c8"
-"""Colour of the other classes in the panel of one."""
+
+_BAND = "most series"
 
 Profile = tuple[Any, Any, Any]
 
@@ -43,7 +44,7 @@ def profiles_figure(
             was observed.
         band: its name, with a unit where it has one.
         unit: `day`: days of the year, and months are marked; "": positions.
-        colours: by class name; default: colours that the colour-blind tell apart.
+        colours: by class name, of which pale ones are darkened; default: colours that the colour-blind tell apart.
         title: above all panels.
 
     Raises:
@@ -62,7 +63,10 @@ def profiles_figure(
             raise OptionError(name, expected=f"low, median and high of shape ({len(when)},)", received=values.shape)
     chosen = [{**style, "marker": ""} for style in styles(min(len(found), _TOGETHER))]
     looks = {
-        name: {**chosen[k % len(chosen)], "color": (colours or {}).get(name, chosen[k % len(chosen)]["color"])}
+        name: {
+            **chosen[k % len(chosen)],
+            "color": readable((colours or {}).get(name, chosen[k % len(chosen)]["color"])),
+        }
         for k, name in enumerate(found)
     }
     draw = _draw_together if len(found) <= _TOGETHER else _draw_apart
@@ -77,7 +81,7 @@ def early_season_figure(
     scores: Mapping[str, np.ndarray | Sequence[float]],
     *,
     unit: str = "day",
-    name: str = "score",
+    name: str = "score (no unit)",
     title: str = "",
 ) -> Figure:
     """Draws how well classes are told apart by what was observed until each day.
@@ -111,7 +115,7 @@ def early_season_figure(
             axes.axhline(last, color=str(style["color"]), linewidth=0.7, alpha=0.45, zorder=1)
     name_axes(axes, "", name)
     axes.set_ylim(0, 1.02)
-    draw_season(axes, *_limits(when), unit=unit, name="last date that is seen")
+    draw_season(axes, *_limits(when), unit=unit, name="last date that is seen. Thin lines: with the whole season")
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11, parse_math=False)
@@ -127,6 +131,7 @@ def _draw_together(
         _draw_profile(axes, days, values, looks[name], label=name)
     name_axes(axes, "", band)
     draw_season(axes, *_limits(days), unit=unit)
+    axes.set_xlabel(f"{axes.get_xlabel()}. Line: median; band: {_BAND}", fontsize=8)
     figure.legend(loc="outside lower center", ncols=min(len(profiles), 4), fontsize=8, frameon=False)
     return figure
 
@@ -141,7 +146,7 @@ def _draw_apart(
     for axes, (name, values) in zip(panels.flat, profiles.items(), strict=False):
         for other, (_, median, _) in profiles.items():
             if other != name:
-                axes.plot(days, median, color=_OTHERS, linewidth=0.5, zorder=1)
+                axes.plot(days, median, color=OTHERS, linewidth=0.5, zorder=1)
         _draw_profile(axes, days, values, {"color": looks[name]["color"], "linewidth": 1.6, "zorder": 4})
         name_axes(axes, "", "", name)
         draw_season(axes, *_limits(days), unit=unit, most=5)
@@ -153,7 +158,7 @@ def _draw_apart(
     for column in range(columns):
         # Panels in the last row of a column keep their ticks even where the row below is not full.
         panels[(len(profiles) - 1 - column) // columns, column].tick_params(labelbottom=True)
-    figure.supxlabel(f"{named}; in grey the other classes", fontsize=8)
+    figure.supxlabel(f"{named}. Line: median; band: {_BAND}; in grey the other classes", fontsize=8)
     figure.supylabel(band, fontsize=9, parse_math=False)
     return figure
 

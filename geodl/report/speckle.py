@@ -17,6 +17,7 @@ from geodl.physics.speckle import Unit, to_intensity
 from geodl.report.axes import draw_raster
 from geodl.report.comparison import caption, check_shape
 from geodl.report.insets import draw_frame
+from geodl.report.palette import BACKDROP, CAPTION, FRAMES, INK, NETWORK
 from geodl.report.picture import limits
 
 __all__ = ("RADAR", "RATIO_LABEL", "RATIO_TICKS", "decibels", "draw_ratio", "radar_ends", "ratio_figure")
@@ -29,7 +30,6 @@ RATIO_TICKS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 _MOST_AREAS = 12
 """Areas that the table tells of."""
-_DARK, _LIGHT = "#0072b2", "#e69f00"
 
 
 def ratio_figure(
@@ -100,7 +100,7 @@ def ratio_figure(
         bar.set_label(label, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     for number, area in enumerate(areas, start=1):
-        draw_frame(panels[0], area, _LIGHT, str(number))
+        draw_frame(panels[0], area, FRAMES[0], str(number))
     _draw_histogram(figure.add_subplot(lowest[0]), ratio, looks, source=" (from the areas)" if guessed else "")
     _draw_table(figure.add_subplot(lowest[1]), areas, table)
     rows, columns = drawn.get_size()
@@ -140,12 +140,12 @@ def _draw_histogram(axes: Axes, ratio: np.ndarray, looks: float | None, *, sourc
     most = 4.0 if looks is None else float(np.clip(stats.gamma.ppf(0.999, looks, scale=1 / looks), 2, 6))
     edges = np.linspace(0, most, 101)
     heights = np.histogram(values, edges)[0] / (max(len(values), 1) * edges[1])
-    axes.stairs(heights, edges, fill=True, color="#9db8cc", label="ratio image")
+    axes.stairs(heights, edges, fill=True, color=BACKDROP, label="ratio image")
     if looks is not None:
         x = np.linspace(0, most, 401)
         name = f"speckle: Gamma(L, 1/L), L = {looks:.3g}{source}"
-        axes.plot(x, stats.gamma.pdf(x, looks, scale=1 / looks), color=_DARK, linewidth=1.6, label=name)
-    axes.axvline(1, color="#333333", linewidth=0.8, linestyle="--")
+        axes.plot(x, stats.gamma.pdf(x, looks, scale=1 / looks), color=NETWORK, linewidth=1.6, label=name)
+    axes.axvline(1, color=INK, linewidth=0.8, linestyle="--")
     ideal = "" if looks is None else f" (ideal {1 / looks:.3f})"
     found = f"mean {mean:.3f} (ideal 1), variance {variance:.3f}{ideal}" if len(values) else "no data"
     axes.set_title(f"Ratio: {found}", fontsize=10)
@@ -163,7 +163,7 @@ def _draw_table(axes: Axes, areas: Sequence[Area], values: np.ndarray) -> None:
     axes.set_axis_off()
     axes.set_title("Equivalent number of looks (ENL) of homogeneous areas", fontsize=10)
     if not areas:
-        axes.text(0.5, 0.9, "no homogeneous area", ha="center", va="top", fontsize=9, color="#555555")
+        axes.text(0.5, 0.9, "no homogeneous area", ha="center", va="top", fontsize=9, color=CAPTION)
         return
     cells = [
         [str(number), f"{area.height} × {area.width}", *_cells(row)]

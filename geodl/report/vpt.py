@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from geodl.errors import OptionError
-from geodl.report.lines import INK, NETWORK, WIDTH, add_own_time, axis_unit, line_figure, name_axes, styles, unit_name
+from geodl.report.lines import WIDTH, add_own_time, axis_unit, line_figure, name_axes, styles, unit_name
+from geodl.report.palette import INK, NETWORK
 
 __all__ = ("vpt_figure",)
 

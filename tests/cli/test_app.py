@@ -27,7 +27,23 @@ def test_version(geodl_cli: Callable[..., Any]) -> None:
     assert (result.exit_code, result.stdout) == (0, f"geodl {version('geodl')}\n")
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("predict",), ("info",), ("check",), ("demo",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("train",),
+        ("evaluate",),
+        ("predict",),
+        ("info",),
+        ("check",),
+        ("demo",),
+        ("export",),
+        ("report",),
+        ("data",),
+        ("data", "get"),
+        ("doctor",),
+    ],
+)
 def test_help_has_examples_and_fits_80_columns(geodl_cli: Callable[..., Any], command: tuple[str, ...]) -> None:
     result = geodl_cli(*command, "--help")
     assert result.exit_code == 0

@@ -14,11 +14,11 @@ from pyproj import CRS
 from geodl.data.source import Grid
 from geodl.errors import OptionError, OutputUnwritable
 from geodl.report.animation import animate
-from geodl.report.rain import COLOURS, NODATA_COLOUR
+from geodl.report.palette import NODATA_COLOUR, RAIN
 
 GRID = Grid(CRS.from_epsg(32633), Affine(1000, 0, 5e5, 0, -1000, 5e6), 30, 40)
 TIMES = np.datetime64("2024-06-01T23:40") + np.arange(5) * np.timedelta64(10, "m")
-STRONGEST = tuple(round(255 * part) for part in to_rgb(COLOURS[-1]))
+STRONGEST = tuple(round(255 * part) for part in to_rgb(RAIN[-1]))
 GREY = tuple(round(255 * part) for part in to_rgb(NODATA_COLOUR))
 
 

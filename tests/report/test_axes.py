@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from pyproj import CRS
 
 from geodl.data.source import Grid
-from geodl.report.axes import draw_raster, draw_scale_bar, metres_per_unit
+from geodl.report.axes import draw_raster, height_to_width
 
 UTM = CRS.from_epsg(32633)
 
@@ -59,27 +59,26 @@ def test_large_scenes_are_decimated_in_place():
 
 
 @pytest.mark.parametrize(
-    ("code", "x", "y", "expected"),
+    ("where", "expected"),
     [
-        (32633, 500_000, 5_000_000, 1 / 0.9996),
-        (3857, 0, 8_399_738, 0.5 / np.sqrt(1 - 0.00669438 * 0.75)),
-        (4326, 10, 0, 111_319.5),
-        (4326, 10, 60, 55_800),
+        pytest.param(None, 0.5, id="pixels"),
+        pytest.param(grid(NORTH_UP, height=30), 0.5, id="metres"),
+        pytest.param(grid(Affine(0.1, 0, 10, 0, -0.1, 62), CRS.from_epsg(4326), 40), 40 / 30, id="degrees"),
+        pytest.param(grid(ROTATED, height=30), (36 + 24) / (48 + 18), id="rotated"),
     ],
 )
-def test_a_unit_is_as_long_as_on_the_ground(code, x, y, expected):
-    crs = CRS.from_epsg(code)
-    step = 1e-4 if crs.is_geographic else 10
-    where = grid(Affine(step, 0, x - 30 * step, 0, -step, y + 20 * step), crs)
-    assert metres_per_unit(where) == pytest.approx(expected, rel=2e-3)
+def test_a_raster_is_as_high_as_on_the_ground(where, expected):
+    # At 60° a degree of longitude is half as long as one of latitude.
+    assert height_to_width(where, (30, 60)) == pytest.approx(expected)
+    assert height_to_width(where, (30, 60), within=(2.0, 3.0)) == 2.0
 
 
-def test_the_scale_bar_is_as_long_as_it_says():
-    axes, _ = drawn(grid(NORTH_UP))
-    draw_scale_bar(axes, grid(NORTH_UP))
-    (bar,), (text,) = axes.lines, axes.texts
-    assert text.get_text() == "100 m"
-    assert np.ptp(bar.get_xdata()) * 600 == pytest.approx(100, rel=1e-3)
-    axes, _ = drawn(grid(Affine.identity(), None))
-    draw_scale_bar(axes, grid(Affine.identity(), None))
-    assert not axes.lines
+def test_ticks_are_round_and_two_at_least():
+    for width in (7, 60, 997):
+        axes, _ = drawn(grid(NORTH_UP, width=width))
+        left, right = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
+        steps = np.diff(ticks)
+        assert len(ticks) >= 2
+        mantissa = steps[0] / 10.0 ** np.floor(np.log10(steps[0]) + 1e-9)
+        assert min(abs(mantissa - round_one) for round_one in (1, 2, 2.5, 5)) < 1e-6

@@ -9,7 +9,8 @@ from pyproj import CRS
 
 from geodl.contract import ClassInfo
 from geodl.data.source import Grid
-from geodl.report.figures import confusion_figure, learning_curves, map_figure, picture, samples_figure, to_png
+from geodl.report.figures import confusion_figure, map_figure, picture, samples_figure, to_png
+from geodl.report.palette import RIGHT, WRONG
 
 CLASSES = (ClassInfo(1, "water", "#0072b2"), ClassInfo(7, "land <b>", "#e69f00"))
 GRID = Grid(CRS.from_epsg(32633), Affine(10, 0, 500_000, 0, -10, 5_000_000), 30, 40)
@@ -60,24 +61,23 @@ def test_any_shape_and_no_coordinates(shape):
     assert max(pixels.shape) < 2500 and min(pixels.shape[:2]) > 50
 
 
-def test_samples_in_rows(scene):
+def test_samples_in_rows_with_their_errors(scene):
     image, truth, predicted, _ = scene
-    figure = samples_figure([image] * 2, [truth] * 2, [predicted] * 2, classes=CLASSES, names=["a", "b"])
-    assert len(figure.axes) == 6
-    assert share(decoded(figure), "#0072b2") > 0.1
-
-
-def test_curves_hold_the_history():
-    history = [
-        {"epoch": k, "loss": 1 / k, "val_miou": 0.2 * k, "val_iou/water": 0.1, "seconds": 1.0} for k in (1, 2, 3)
-    ]
-    history[2]["val_miou"] = 0.3
-    loss, scores = learning_curves(history, monitor="miou").axes
-    assert loss.lines[0].get_ydata() == pytest.approx([1, 1 / 2, 1 / 3])
-    assert [line.get_label() for line in scores.get_legend().get_lines()] == ["miou"]
-    assert scores.lines[0].get_ydata() == pytest.approx([0.2, 0.4, 0.3])
-    assert scores.lines[1].get_xdata() == [2, 2]
-    assert len(learning_curves([{"epoch": 1, "loss": 0.5}]).axes) == 1
+    predicted = predicted.copy()
+    predicted[20:] = 0
+    figure = samples_figure(
+        [image] * 2, [truth] * 2, [predicted] * 2, classes=CLASSES, names=["a", "b"], metres=[10.0, None]
+    )
+    assert len(figure.axes) == 8
+    titles = [axes.get_title() for axes in figure.axes]
+    # Of the rows 10 to 29 that have a prediction the last ten are right.
+    assert titles[:4] == ["input", "truth", "map", "error\n50.0 % right"] and titles[7] == "50.0 % right"
+    error = figure.axes[3].images[0].get_array()
+    known = {name: [*bytes.fromhex(colour[1:]), 255] for name, colour in (("right", RIGHT), ("wrong", WRONG))}
+    assert not error[:10, :, 3].any()
+    assert (error[10:20] == known["wrong"]).all() and (error[20:] == known["right"]).all()
+    assert [text.get_text() for text in figure.legends[0].get_texts()][2:] == ["right", "wrong", "no data"]
+    assert figure.axes[0].texts[0].get_text() == "100 m" and not figure.axes[4].texts
 
 
 def test_confusion_in_percent_of_the_true_class():

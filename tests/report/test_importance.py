@@ -38,7 +38,7 @@ def test_one_band_needs_no_rows():
     figure = importance_figure(DAYS, ("NDVI",), np.arange(6.0)[:, None], unit="")
     (axes,) = figure.axes
     assert [patch.get_height() for patch in axes.patches] == list(range(6))
-    assert axes.get_ylabel() == "importance" and axes.get_xlabel() == "date (position)"
+    assert axes.get_ylabel() == "importance (no unit)" and axes.get_xlabel() == "date (position)"
 
 
 def test_a_single_date():

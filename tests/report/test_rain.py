@@ -12,7 +12,8 @@ from skimage.color import rgb2lab
 
 from geodl.data.source import Grid
 from geodl.errors import OptionError
-from geodl.report.rain import COLOURS, LEVELS, NODATA_COLOUR, draw_rain, forecast_figure, paint_rain, redraw_rain
+from geodl.report.palette import NODATA_COLOUR, RAIN
+from geodl.report.rain import LEVELS, draw_rain, forecast_figure, paint_rain, redraw_rain
 
 LEADS = (10, 20, 30)
 
@@ -29,19 +30,19 @@ def bytes_of(colour: str) -> list[int]:
 
 def test_each_level_begins_its_colour():
     below = np.nextafter(np.array(LEVELS, np.float32), np.float32(0))
-    assert paint_rain(np.array([LEVELS]))[0].tolist() == [bytes_of(colour) for colour in COLOURS]
-    assert paint_rain(below[None])[0].tolist() == [bytes_of(colour) for colour in ("white", *COLOURS[:-1])]
+    assert paint_rain(np.array([LEVELS]))[0].tolist() == [bytes_of(colour) for colour in RAIN]
+    assert paint_rain(below[None])[0].tolist() == [bytes_of(colour) for colour in ("white", *RAIN[:-1])]
 
 
 def test_dry_is_white_and_the_unknown_is_neither_dry_nor_rain():
     dry, unknown = paint_rain(np.array([[0.0, np.nan]]))[0].tolist()
     assert dry == [255, 255, 255]
-    assert unknown == bytes_of(NODATA_COLOUR) and NODATA_COLOUR not in COLOURS
+    assert unknown == bytes_of(NODATA_COLOUR) and NODATA_COLOUR not in RAIN
 
 
 def test_more_rain_is_darker_by_even_steps():
     """CIELAB lightness does not depend on hue, so the order holds in grey print and for the colour-blind."""
-    lightness = rgb2lab(np.array([to_rgb(colour) for colour in ("white", *COLOURS)]))[:, 0]
+    lightness = rgb2lab(np.array([to_rgb(colour) for colour in ("white", *RAIN)]))[:, 0]
     steps = -np.diff(lightness)
     assert (steps > 6).all()
     assert np.ptp(steps[1:]) < 2

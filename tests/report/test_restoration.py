@@ -2,6 +2,7 @@ import io
 import itertools
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -30,6 +31,15 @@ def stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return 255 * np.clip((values - low) / (high - low), 0, 1)
 
 
+def as_signed(difference: np.ndarray, limit: float) -> np.ndarray:
+    """What matplotlib itself makes of a difference with white at zero: uint8 (height, width, 4)."""
+    return matplotlib.colormaps["RdBu_r"]((difference / limit + 1) / 2, bytes=True)
+
+
+def differ(drawn: np.ndarray, expected: np.ndarray) -> int:
+    return int(np.abs(drawn.astype(int) - expected.astype(int)).max())
+
+
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
     """Texts drawn upon one another, or beyond the figure."""
     to_png(figure, dpi=100)
@@ -48,7 +58,7 @@ def test_a_row_shares_the_stretch_of_its_truth(rng):
     drawn = panels(denoising_figure(noisy, denoised, truth, bands=("grey",), names="ab"))
     for row in range(2):
         ends = np.percentile(truth[row], [2, 98])
-        for image, values in zip(drawn[4 * row :], (noisy, denoised, truth)):
+        for image, values in zip(drawn[4 * row :], (noisy, truth, denoised)):
             assert np.abs(image[..., 0] - stretched(values[row, ..., 0], *ends)).max() <= 0.51
             assert (image[..., 3] == 255).all()
     without = panels(denoising_figure(noisy, denoised, bands=("grey",), names="ab"))
@@ -59,31 +69,56 @@ def test_a_row_shares_the_stretch_of_its_truth(rng):
 def test_natural_colours_of_many_bands(rng):
     truth = rng.random((1, 16, 16, 5)).astype(np.float32)
     drawn = panels(denoising_figure(truth, truth, truth, bands=("B08", "B02", "B03", "B04", "x"), names=("a",)))
+    each = np.percentile(truth[0, ..., 1:4], [2, 98], axis=(0, 1))
     for channel, band in enumerate((3, 2, 1)):
-        expected = stretched(truth[0, ..., band], *np.percentile(truth[0, ..., band], [2, 98]))
+        # One stretch for all three, so that grey stays grey.
+        expected = stretched(truth[0, ..., band], each[0].min(), each[1].max())
         assert np.abs(drawn[0][..., channel] - expected).max() <= 0.51
 
 
 def test_the_residual_is_the_difference_around_zero(rng):
     noisy, denoised = rng.normal(0, 5, (2, 1, 24, 24, 1))
     figure = denoising_figure(noisy, denoised, bands=("grey",), names=("a",), unit="DN")
-    residual = figure.axes[-1].images[0]
-    assert np.allclose(residual.get_array(), (noisy - denoised)[0, ..., 0])
-    assert residual.norm.vmin == -residual.norm.vmax
-    assert residual.norm.vmax == pytest.approx(np.percentile(np.abs(noisy - denoised), 99.5))
-    assert residual.cmap(residual.norm(0.0))[:3] == pytest.approx((0.5,) * 3, abs=0.01)
-    assert figure.axes[-1].child_axes[0].get_ylabel() == "noisy − denoised (DN)"
+    difference, axes = (noisy - denoised)[0, ..., 0], figure.axes[-1]
+    limit = np.percentile(np.abs(difference), 99.5)
+    assert differ(axes.images[0].get_array(), as_signed(difference, limit)) <= 1
+    bar = axes.child_axes[0]
+    assert bar.get_ylim() == pytest.approx((-limit, limit)) and bar.get_ylabel() == "noisy − denoised (DN)"
+    assert axes.get_title() == "removed: noisy − denoised"
 
 
-def test_the_residual_of_colours_is_grey_where_nothing_was_removed(rng):
+def test_the_error_is_told_by_the_truth_and_unknown_pixels_are_not_drawn(rng):
+    noisy, denoised, truth = rng.normal(0, 5, (3, 1, 24, 24, 1))
+    denoised[0, :4] = truth[0, :4]
+    truth[0, 20:] = np.nan
+    figure = denoising_figure(noisy, denoised, truth, bands=("height",), names=("a",), unit="metre")
+    axes = figure.axes[-1]
+    difference = (denoised - truth)[0, ..., 0]
+    drawn = axes.images[0].get_array()
+    limit = np.nanpercentile(np.abs(difference), 99.5)
+    assert differ(drawn[:20], as_signed(difference[:20], limit)) <= 1
+    assert (drawn[:4, :, :3] >= 246).all() and not drawn[20:, :, 3].any()
+    assert axes.child_axes[0].get_ylabel() == "denoised − truth (m)"
+    assert axes.get_title() == "error: denoised − truth"
+
+
+def test_of_several_bands_the_largest_difference_is_drawn(rng):
     noisy, denoised = rng.normal(0, 5, (2, 1, 24, 24, 3))
-    noisy[:, :4] = denoised[:, :4]
     figure = denoising_figure(noisy, denoised, bands=RGB, names=("a",))
-    limit = np.percentile(np.abs(noisy - denoised), 99.5)
-    drawn = figure.axes[-1].images[0].get_array()
-    assert np.abs(drawn[..., :3] - stretched((noisy - denoised)[0], -limit, limit)).max() <= 0.51
-    assert (drawn[:4, :, :3] == 128).all()
-    assert figure.axes[-1].child_axes[0].get_ylim() == pytest.approx((-limit, limit))
+    difference = (noisy - denoised)[0].reshape(-1, 3)
+    largest = np.array([row[np.abs(row).argmax()] for row in difference]).reshape(24, 24)
+    limit = np.percentile(np.abs(largest), 99.5)
+    assert differ(figure.axes[-1].images[0].get_array(), as_signed(largest, limit)) <= 1
+    assert figure.axes[-1].child_axes[0].get_ylabel() == "noisy − denoised (no unit), largest of 3 bands"
+
+
+def test_scale_bars_are_as_long_as_they_say(rng):
+    images = rng.random((2, 40, 50, 1))
+    figure = denoising_figure(images, images, bands=("a",), names="ab", metres=[30.0, None])
+    (bar,) = figure.axes[0].lines
+    assert figure.axes[0].texts[0].get_text() == "200 m"
+    assert np.ptp(bar.get_xdata()) * 30 == pytest.approx(200)
+    assert not figure.axes[3].lines
 
 
 @pytest.mark.parametrize("unit", ["intensity", "amplitude"])
@@ -104,7 +139,9 @@ def test_radar_shows_the_ratio_of_intensities_around_one(rng, unit):
 def test_decibels_are_subtracted(rng):
     noisy, denoised = rng.normal(-12, 3, (2, 1, 16, 16, 1)).astype(np.float32)
     figure = denoising_figure(noisy, denoised, bands=("VV",), names=("a",), unit="dB")
-    assert np.array_equal(figure.axes[-1].images[0].get_array(), (noisy - denoised)[0, ..., 0])
+    difference = (noisy - denoised)[0, ..., 0]
+    limit = np.percentile(np.abs(difference), 99.5)
+    assert differ(figure.axes[-1].images[0].get_array(), as_signed(difference, limit)) <= 1
     assert figure.axes[-1].child_axes[0].get_ylabel() == "noisy − denoised (dB)"
 
 
@@ -123,7 +160,8 @@ def test_nodata_of_any_band_is_left_out_of_picture_and_stretch(rng):
     dirty = truth.copy()
     dirty[0, :5, :, 3], dirty[0, :5, :, 1] = np.nan, 1e6
     drawn = panels(denoising_figure(truth, dirty, dirty, bands=(*RGB, "not drawn"), names=("a",)))
-    ends = np.percentile(truth[0, 5:, :, 1], [2, 98])
+    each = np.percentile(truth[0, 5:, :, :3], [2, 98], axis=(0, 1))
+    ends = each[0].min(), each[1].max()
     assert (drawn[0][..., 3] == 255).all()
     assert np.abs(drawn[0][..., 1] - stretched(truth[0, ..., 1], *ends)).max() <= 0.51
     for image in drawn[1:]:
@@ -135,7 +173,7 @@ def test_one_pixel_and_nothing_at_all(unit):
     one, nothing = np.ones((1, 1, 3), np.float32), np.full((6, 9, 3), np.nan, np.float32)
     figure = denoising_figure([one, nothing], [one, nothing], [one, nothing], bands=RGB, names="ab", unit=unit)
     assert np.asarray(Image.open(io.BytesIO(to_png(figure, dpi=40)))).std() > 0
-    assert all((image[..., 3] == 0).all() for image in panels(figure)[4:7])
+    assert all((image[..., 3] == 0).all() for image in panels(figure)[4:8])
 
 
 def test_large_images_are_cut_where_they_are_valid():
@@ -163,7 +201,7 @@ def test_scores_and_names_stand_where_they_belong(rng):
     scores = [{"noisy": {"psnr": 20.168, "ssim": 0.30791}, "denoised": {"psnr": np.nan, "sam": 3.2}}, {}]
     figure = denoising_figure(images, images, bands=("a",), names=("a_$x$_" + "b" * 60, "c"), scores=scores)
     assert [axes.get_title() for axes in figure.axes] == [
-        "noisy\nPSNR 20.17 dB · SSIM 0.308", "denoised\nSAM 3.20°", "noisy − denoised", "", "", "",
+        "noisy\nPSNR 20.17 dB · SSIM 0.308", "denoised\nSAM 3.20°", "removed: noisy − denoised", "", "", "",
     ]  # fmt: skip
     assert figure.axes[0].get_ylabel().startswith("a_$x$_bb") and "…" in figure.axes[0].get_ylabel()
     assert figure.axes[3].get_ylabel() == "c"
@@ -195,15 +233,16 @@ def test_finer_images_share_the_stretch_and_coarse_pixels_are_squares(finer):
     low, bicubic, restored, truth = finer
     drawn = panels(superresolution_figure(low, bicubic, restored, truth, scale=2, bands=RGB, names=("a",)))
     wide = low.repeat(2, axis=1).repeat(2, axis=2)
+    each = np.percentile(truth[0], [2, 98], axis=(0, 1))
+    ends = each[0].min(), each[1].max()
     for channel in range(3):
-        ends = np.percentile(truth[0, ..., channel], [2, 98])
-        for image, values in zip(drawn, (wide, bicubic, restored, truth), strict=True):
+        for image, values in zip(drawn[:4], (wide, truth, bicubic, restored), strict=True):
             assert np.abs(image[..., channel] - stretched(values[0, ..., channel], *ends)).max() <= 0.51
 
 
 def test_insets_show_the_detailed_spots_of_every_image(finer):
     figure = superresolution_figure(*finer, scale=2, bands=RGB, names=("a",))
-    overviews, places = figure.axes[:4], figure.axes[4:]
+    overviews, places = figure.axes[:5], figure.axes[5:]
     spots = (slice(20, 28), slice(60, 68)), (slice(70, 78), slice(10, 18))
     for overview, place in zip(overviews, places, strict=True):
         whole = overview.images[0].get_array()

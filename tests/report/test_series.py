@@ -26,7 +26,7 @@ def test_few_classes_share_a_panel():
     figure = profiles_figure(DAYS, found, band="NDVI", colours={"crop 1": "#123456"}, title="Profiles")
     figure.draw_without_rendering()
     (axes,) = figure.axes
-    assert axes.get_ylabel() == "NDVI" and axes.get_xlabel() == "month (its first day)"
+    assert axes.get_ylabel() == "NDVI" and axes.get_xlabel().startswith("month (its first day). Line: median")
     assert legend(figure) == list(found)
     lines = {line.get_label(): line for line in axes.lines if line.get_label() in found}
     for name, (low, median, high) in found.items():
@@ -70,7 +70,7 @@ def test_scores_against_the_last_date_that_is_seen():
     for line, values in zip([each for each in axes.lines if len(each.get_xdata()) > 2], scores.values(), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), values)
         np.testing.assert_array_equal(line.get_xdata(), DAYS)
-    assert axes.get_xlabel() == "last date that is seen"
+    assert axes.get_xlabel() == "last date that is seen. Thin lines: with the whole season"
     assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] >= 1
 
 
