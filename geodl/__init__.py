@@ -51,8 +51,8 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | For
 
     Example:
 
-    >>> model = geodl.load("runs/a")  # doctest: +SKIP
-    >>> model.predict_file("scene.tif", "map.tif")  # doctest: +SKIP
+    >>> model = geodl.load("runs/a")
+    >>> model.predict_file("scene.tif", "map.tif")
     """
     from geodl._quiet import settle
 

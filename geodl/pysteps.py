@@ -64,9 +64,9 @@ def forecast(
 
     Example:
 
-    >>> import geodl.pysteps  # doctest: +SKIP
-    >>> method = pysteps.nowcasts.get_method("geodl")  # doctest: +SKIP
-    >>> rain = method(frames, None, 12, bundle="runs/now")  # doctest: +SKIP
+    >>> import geodl.pysteps
+    >>> method = pysteps.nowcasts.get_method("geodl")
+    >>> rain = method(frames, None, 12, bundle="runs/now")
     """
     model = _open(os.fspath(bundle), runtime)
     _check(model.contract, timestep, kmperpixel)

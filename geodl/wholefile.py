@@ -23,7 +23,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Example:
 
-    >>> with whole_file(Path("metrics.json")) as temporary:  # doctest: +SKIP
+    >>> with whole_file(Path("metrics.json")) as temporary:
     ...     temporary.write_text("{}")
     """
     # The suffix stays, by which writers know a format.

@@ -160,8 +160,8 @@ class ClipSamples:
 
     Example:
 
-    >>> samples = ClipSamples(clips, reader, patch=128)  # doctest: +SKIP
-    >>> x, y, weight = samples.read(0, np.random.default_rng(0))  # doctest: +SKIP
+    >>> samples = ClipSamples(clips, reader, patch=128)
+    >>> x, y, weight = samples.read(0, np.random.default_rng(0))
     """
 
     def __init__(

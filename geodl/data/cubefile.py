@@ -59,7 +59,7 @@ def open_cube_file(
 
     Example:
 
-    >>> scene = open_cube_file("weather.nc:pr@1999-03")  # doctest: +SKIP
+    >>> scene = open_cube_file("weather.nc:pr@1999-03")
     """
     word = CubeWord.read(path)
     if word is None:

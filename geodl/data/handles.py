@@ -113,7 +113,7 @@ class Handle:
 
         Example:
 
-        >>> values = Handle("scene.tif").use(lambda dataset: dataset.read())  # doctest: +SKIP
+        >>> values = Handle("scene.tif").use(lambda dataset: dataset.read())
         """
         if self._remote:
             return persist(self.path, lambda: function(self._opened()), renew=self._drop)

@@ -60,8 +60,8 @@ def mosaic(sources: Sequence[Source], *, name: str, resample: Method | None = No
 
     Example:
 
-    >>> tiles = [open_source(path) for path in ("T32TPS.tif", "T32TPT.tif")]  # doctest: +SKIP
-    >>> model.predict_file(mosaic(tiles, name="alps"), "alps.tif")  # doctest: +SKIP
+    >>> tiles = [open_source(path) for path in ("T32TPS.tif", "T32TPT.tif")]
+    >>> model.predict_file(mosaic(tiles, name="alps"), "alps.tif")
     """
     if not sources:
         raise EmptyDataset(name, expected="at least one scene")

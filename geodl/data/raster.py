@@ -61,8 +61,8 @@ def open_raster(
 
     Example:
 
-    >>> scene = open_raster({"B04": "T33_B04.tif", "B08": "T33_B08.tif"})  # doctest: +SKIP
-    >>> values, valid = scene.read(Window(0, 0, 256, 256))  # doctest: +SKIP
+    >>> scene = open_raster({"B04": "T33_B04.tif", "B08": "T33_B08.tif"})
+    >>> values, valid = scene.read(Window(0, 0, 256, 256))
     """
     if isinstance(spec, Mapping):
         given = list(spec.values())

@@ -81,7 +81,7 @@ def open_item(
 
     Example:
 
-    >>> scene = open_item("S2B_33UXP_20250302_0_L2A.json", bands=("red", "nir"))  # doctest: +SKIP
+    >>> scene = open_item("S2B_33UXP_20250302_0_L2A.json", bands=("red", "nir"))
     """
     if isinstance(item, str | os.PathLike):
         item = _read_item(os.fspath(item))

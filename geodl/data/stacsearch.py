@@ -43,7 +43,7 @@ def search(query: Mapping[str, Any]) -> list[pystac.Item]:
     Example:
 
     >>> search({"stac": "https://earth-search.aws.element84.com/v1", "collections": ["sentinel-2-l2a"],
-    ...         "bbox": [13.0, 52.3, 13.8, 52.7], "datetime": "2024-06"})  # doctest: +SKIP
+    ...         "bbox": [13.0, 52.3, 13.8, 52.7], "datetime": "2024-06"})
     """
     for key in query:
         if key not in SEARCH_KEYS:

@@ -120,8 +120,8 @@ def cube_days(source: Source) -> tuple[np.ndarray, int | None]:
 
     Example:
 
-    >>> cube_days(open_time_cube("CB4_64_16D_STK"))  # doctest: +SKIP
-    (array([241., 273., 305., ...], dtype=float32), 2018)
+    >>> cube_days(open_time_cube("sentinel2_cube"))
+    (array([122., 132., 172., 214.], dtype=float32), 2020)
     """
     if source.times is None:
         raise SeriesUnusable(source.name, "it has no time axis", advice="Expected a cube of several dates.")

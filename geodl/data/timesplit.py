@@ -70,7 +70,7 @@ def split_sequences(
 
     >>> day = (np.datetime64("2020-10-31T00:00"), np.datetime64("2020-11-01T00:00"))
     >>> split_sequences([("storm", day)], by="time", validation=0, test=0.5)[0].intervals["train"]
-    ((np.datetime64('2020-10-31T00:00'), np.datetime64('2020-10-31T12:00')),)
+    ((np.datetime64('2020-10-31T00:00'), np.datetime64('2020-10-31T12:00:00')),)
     """
     rule = Rule(seed, validation, test, folds, fold)
     if by == "auto":

@@ -165,8 +165,8 @@ def assimilate(
 
     Example:
 
-    >>> found = assimilate(flow, seen, times, background=(mean, std), error=0.1 * std)  # doctest: +SKIP
-    >>> found.state, found.misfit  # doctest: +SKIP
+    >>> found = assimilate(flow, seen, times, background=(mean, std), error=0.1 * std)
+    >>> found.state, found.misfit
     """
     return Assimilator(flow, dtype).estimate(
         observations,

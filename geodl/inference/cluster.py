@@ -175,7 +175,7 @@ def open_cluster(asked: Any) -> Iterator[Cluster]:
 
     Example:
 
-    >>> with open_cluster("local:2") as cluster:  # doctest: +SKIP
+    >>> with open_cluster("local:2") as cluster:
     ...     cluster.size
     2
     """

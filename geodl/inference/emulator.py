@@ -66,9 +66,9 @@ class Emulator(Loaded):
 
     Example:
 
-    >>> model = geodl.load("runs/l63")  # doctest: +SKIP
-    >>> trajectory = model.predict([1.0, 2.0, 20.0], steps=5000)  # doctest: +SKIP
-    >>> model.predict_file("states.csv", "forecast.nc", steps=5000, members=100)  # doctest: +SKIP
+    >>> model = geodl.load("runs/l63")
+    >>> trajectory = model.predict([1.0, 2.0, 20.0], steps=5000)
+    >>> model.predict_file("states.csv", "forecast.nc", steps=5000, members=100)
     """
 
     def __init__(
@@ -157,8 +157,8 @@ class Emulator(Loaded):
 
         Example:
 
-        >>> forecast = model.predict("states.csv", steps=500, members=20)  # doctest: +SKIP
-        >>> forecast.x.mean("member").plot.line(x="time")  # doctest: +SKIP
+        >>> forecast = model.predict("states.csv", steps=500, members=20)
+        >>> forecast.x.mean("member").plot.line(x="time")
         """
         step = self._check(steps, step, members, perturbation)
         frame = self._frame(self.starts(data), steps, step, members, perturbation, seed)
@@ -287,8 +287,8 @@ class Emulator(Loaded):
 
         Example:
 
-        >>> analysis = model.assimilate("observations.csv", error=0.05)  # doctest: +SKIP
-        >>> forecast = model.predict(analysis.starts, steps=500)  # doctest: +SKIP
+        >>> analysis = model.assimilate("observations.csv", error=0.05)
+        >>> forecast = model.predict(analysis.starts, steps=500)
         """
         if not (math.isfinite(error) and error > 0):
             raise OptionError("error (--observation-error)", expected="a share above 0", received=error)

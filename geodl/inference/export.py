@@ -69,7 +69,7 @@ def export(
 
     Example:
 
-    >>> export("runs/a", "deploy/a", format="onnx")  # doctest: +SKIP
+    >>> export("runs/a", "deploy/a", format="onnx")
     """
     require(format)
     if is_address(bundle if target is None else target):

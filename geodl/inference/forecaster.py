@@ -43,9 +43,9 @@ class Forecaster(Loaded):
 
     Example:
 
-    >>> model = geodl.load("runs/now")  # doctest: +SKIP
-    >>> model.predict_file("recent/", "forecast.nc")  # doctest: +SKIP
-    >>> forecast = model.predict(xr.open_dataset("rain.nc").rain_rate)  # doctest: +SKIP
+    >>> model = geodl.load("runs/now")
+    >>> model.predict_file("recent/", "forecast.nc")
+    >>> forecast = model.predict(xr.open_dataset("rain.nc").rain_rate)
     """
 
     def __repr__(self) -> str:
@@ -123,8 +123,8 @@ class Forecaster(Loaded):
 
         Example:
 
-        >>> forecast = model.predict("recent/", at="2016-09-28T16:00")  # doctest: +SKIP
-        >>> forecast.sel(lead_time="30min").plot()  # doctest: +SKIP
+        >>> forecast = model.predict("recent/", at="2016-09-28T16:00")
+        >>> forecast.sel(lead_time="30min").plot()
         """
         self._check(members, probabilities)
         recent = self.recent(data, at=at, any_resolution=any_resolution, resample=resample)
@@ -178,7 +178,7 @@ class Forecaster(Loaded):
 
         Example:
 
-        >>> model.predict_file("recent/", "forecast.nc", geotiff="maps/")  # doctest: +SKIP
+        >>> model.predict_file("recent/", "forecast.nc", geotiff="maps/")
         """
         from geodl.inference.forecastarray import lead_times
         from geodl.inference.forecastfile import check_target, geotiff_paths, write_geotiffs, write_netcdf

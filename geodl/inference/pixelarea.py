@@ -26,8 +26,8 @@ def pixel_areas(grid: Grid, *, start: int, stop: int) -> np.ndarray | None:
 
     Example:
 
-    >>> grid = Grid(CRS("EPSG:32633"), Affine(10, 0, 5e5, 0, -10, 5e6), 100, 100)  # doctest: +SKIP
-    >>> float(pixel_areas(grid, start=0, stop=1).item())  # doctest: +SKIP
+    >>> grid = Grid(CRS("EPSG:32633"), Affine(10, 0, 5e5, 0, -10, 5e6), 100, 100)
+    >>> float(pixel_areas(grid, start=0, stop=1).item())
     100.0
     """
     if grid.crs is None or not grid.crs.axis_info:

@@ -59,7 +59,7 @@ class PolygonFile:
 
     Example:
 
-    >>> with scratch_folder(Path("map.gpkg")) as folder:  # doctest: +SKIP
+    >>> with scratch_folder(Path("map.gpkg")) as folder:
     ...     file = PolygonFile(Path("map.gpkg"), folder, CRS("EPSG:32633"))
     ...     file.add(shapely.box([0], [0], [1], [1]), {"value": np.array([3])})
     ...     file.finish()

@@ -36,8 +36,8 @@ class PortableCall:
 
     Example:
 
-    >>> call = PortableCall(call, (run / "network.keras").read_bytes, "openvino")  # doctest: +SKIP
-    >>> cloudpickle.loads(cloudpickle.dumps(call)) is call  # doctest: +SKIP
+    >>> call = PortableCall(call, (run / "network.keras").read_bytes, "openvino")
+    >>> cloudpickle.loads(cloudpickle.dumps(call)) is call
     True
     """
 

@@ -42,9 +42,9 @@ class Predictor(Loaded):
 
     Example:
 
-    >>> model = geodl.load("runs/a")  # doctest: +SKIP
-    >>> model.predict_file("scene.tif", "map.tif", confidence=True)  # doctest: +SKIP
-    >>> classes = model.predict(rioxarray.open_rasterio("scene.tif"))  # doctest: +SKIP
+    >>> model = geodl.load("runs/a")
+    >>> model.predict_file("scene.tif", "map.tif", confidence=True)
+    >>> classes = model.predict(rioxarray.open_rasterio("scene.tif"))
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class Predictor(Loaded):
 
         Example:
 
-        >>> scene = rioxarray.open_rasterio("scene.tif", chunks={})  # doctest: +SKIP
-        >>> model.predict(scene).rio.to_raster("map.tif")  # doctest: +SKIP
+        >>> scene = rioxarray.open_rasterio("scene.tif", chunks={})
+        >>> model.predict(scene).rio.to_raster("map.tif")
         """
         request = self._mapper.request(data, Options(**options, residual=residual))
         plan = self._mapper.plan(request)

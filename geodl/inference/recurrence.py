@@ -58,10 +58,10 @@ class Recurrences:
 
     Example:
 
-    >>> found = Recurrences()  # doctest: +SKIP
-    >>> for layer in network.layers:  # doctest: +SKIP
+    >>> found = Recurrences()
+    >>> for layer in network.layers:
     ...     found.take(layer)
-    >>> openvino.convert_model(graph, extension=found.openvino_extensions)  # doctest: +SKIP
+    >>> openvino.convert_model(graph, extension=found.openvino_extensions)
     """
 
     def __init__(self) -> None:

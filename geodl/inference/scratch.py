@@ -38,7 +38,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
     Example:
 
-    >>> with scratch_folder(Path("map.gpkg")) as folder:  # doctest: +SKIP
+    >>> with scratch_folder(Path("map.gpkg")) as folder:
     ...     write(folder / "map.gpkg")
     ...     os.replace(folder / "map.gpkg", "map.gpkg")
     """

@@ -43,10 +43,10 @@ class SeriesClassifier(Loaded):
 
     Example:
 
-    >>> model = geodl.load("runs/crops")  # doctest: +SKIP
-    >>> model.predict_file("sentinel2_cube", "map.tif", confidence=True)  # doctest: +SKIP
-    >>> model.predict_file("sentinel2_cube", "parcels_crops.gpkg", parcels="parcels.gpkg")  # doctest: +SKIP
-    >>> model.predict("series.parquet").groupby("class").size()  # doctest: +SKIP
+    >>> model = geodl.load("runs/crops")
+    >>> model.predict_file("sentinel2_cube", "map.tif", confidence=True)
+    >>> model.predict_file("sentinel2_cube", "parcels_crops.gpkg", parcels="parcels.gpkg")
+    >>> model.predict("series.parquet").groupby("class").size()
     """
 
     def __repr__(self) -> str:
@@ -111,8 +111,8 @@ class SeriesClassifier(Loaded):
 
         Example:
 
-        >>> crops = model.predict(xr.open_zarr("cube.zarr"))  # doctest: +SKIP
-        >>> crops.rio.to_raster("map.tif")  # doctest: +SKIP
+        >>> crops = model.predict(xr.open_zarr("cube.zarr"))
+        >>> crops.rio.to_raster("map.tif")
         """
         from geodl.inference.seriesoptions import SeriesAsked
 

@@ -46,8 +46,8 @@ class SeriesBatches:
 
     Example:
 
-    >>> batches = SeriesBatches(model.call, classes=4, size=1024)  # doctest: +SKIP
-    >>> logits, observed = batches(values, days)  # doctest: +SKIP
+    >>> batches = SeriesBatches(model.call, classes=4, size=1024)
+    >>> logits, observed = batches(values, days)
     """
 
     def __init__(self, call: Call, *, classes: int, size: int) -> None:

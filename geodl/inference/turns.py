@@ -54,8 +54,8 @@ def with_turns(call: Call, count: Turns, *, contract: Contract) -> Call:
 
     Example:
 
-    >>> call = with_turns(model.call, 4, contract=model.contract)  # doctest: +SKIP
-    >>> probabilities = softmax(call(tile[None]), axis=-1)  # doctest: +SKIP
+    >>> call = with_turns(model.call, 4, contract=model.contract)
+    >>> probabilities = softmax(call(tile[None]), axis=-1)
     """
     if count not in (1, 2, 4, 8):
         raise OptionError("turns (--tta)", expected="1, 2, 4 or 8", received=count)

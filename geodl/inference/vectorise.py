@@ -73,8 +73,7 @@ def vectorise(
 
     Example:
 
-    >>> vectorise("map.tif", "map.gpkg", classes=model.contract.output.classes, simplify=20.0)  # doctest: +SKIP
-    1532
+    >>> vectorise("map.tif", "map.gpkg", classes=model.contract.output.classes, simplify=20.0)  # how many there are
     """
     check_request(target, simplify=simplify, minimum=minimum, overwrite=overwrite)
     target = Path(target)

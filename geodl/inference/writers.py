@@ -102,7 +102,7 @@ class MapWriter:
 
     Example:
 
-    >>> with MapWriter(Path("map.tif"), products.layers, grid) as writer:  # doctest: +SKIP
+    >>> with MapWriter(Path("map.tif"), products.layers, grid) as writer:
     ...     writer.write(0, 0, products(output, valid))
     ...     writer.finish()
     """

@@ -167,7 +167,7 @@ class DateFeatures(_Dates):
     Example:
         >>> layer = DateFeatures()
         >>> days, mask = np.array([[1.0, 20.0, 92.3125]]), np.array([[[1.0], [0.0], [1.0]]])
-        >>> layer([days, mask])  # [[[0, 1, 0], [0, 0, 0], [1, 0, 0.765]]]
+        >>> layer([days, mask])  # [[[0, 1, 0], [0, 0, 0], [1, 0, 0.767]]]
     """
 
     def call(self, inputs: Any) -> Any:

@@ -35,7 +35,7 @@ def fetched(address: str) -> Path:
 
     Example:
 
-    >>> fetched("https://host/labels.gpkg").name  # doctest: +SKIP
+    >>> fetched("https://host/labels.gpkg").name
     'labels.gpkg'
     """
 

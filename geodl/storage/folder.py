@@ -39,9 +39,9 @@ class Storage:
 
     Example:
 
-    >>> run = Storage("s3://bucket/runs/a")  # doctest: +SKIP
-    >>> run.store(Path("metrics.json"), "metrics.json")  # doctest: +SKIP
-    >>> run.names()  # doctest: +SKIP
+    >>> run = Storage("s3://bucket/runs/a")
+    >>> run.store(Path("metrics.json"), "metrics.json")
+    >>> run.names()
     ['metrics.json']
     """
 

@@ -45,7 +45,7 @@ def rematerialise(model: keras.Model) -> None:
     Example:
         >>> network = geodl.models.UNet(channels=4, classes=5)
         >>> rematerialise(network)
-        >>> network.fit(batches)
+        >>> network.compile("adamw", loss=geodl.losses.CrossEntropy())
     """
     if integrates(model):
         _logger.warning(

@@ -40,7 +40,7 @@ class SOAP(keras.optimizers.Optimizer):
 
     Example:
 
-    >>> SOAP(learning_rate=3e-3, beta_2=0.99)  # doctest: +SKIP
+    >>> SOAP(learning_rate=3e-3, beta_2=0.99)
     """
 
     def __init__(

@@ -46,8 +46,8 @@ def open_product(
 
     Example:
 
-    >>> scene = open_product("S2B_MSIL2A_20230823T095559_N0509_R122_T34UCF_20230823T124759.SAFE")  # doctest: +SKIP
-    >>> [band.name for band in scene.bands]  # doctest: +SKIP
+    >>> scene = open_product("S2B_MSIL2A_20230823T095559_N0509_R122_T34UCF_20230823T124759.SAFE")
+    >>> [band.name for band in scene.bands]
     ['B02', 'B03', 'B04', 'B08']
     """
     text = os.fspath(path)

@@ -62,7 +62,7 @@ def open_sequence(
 
     Example:
 
-    >>> open_sequence("radar/bom_2020").step  # doctest: +SKIP
+    >>> open_sequence("radar/bom_2020").step
     np.timedelta64(600,'s')
     """
     if isinstance(thing, RadarSequence):

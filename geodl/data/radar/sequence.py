@@ -40,8 +40,8 @@ class RadarSequence(Source):
 
     Example:
 
-    >>> rain = open_sequence("radar/bom_2020").at_step(600).at_resolution(1000)  # doctest: +SKIP
-    >>> values, valid = rain.read(rain.grid.window, rain.runs[0])  # doctest: +SKIP
+    >>> rain = open_sequence("radar/bom_2020").at_step(600).at_resolution(1000)
+    >>> values, valid = rain.read(rain.grid.window, rain.runs[0])
     """
 
     times: np.ndarray

@@ -70,8 +70,8 @@ def split_series(
 
     Example:
 
-    >>> parts = split_series(simulate_series(200, seed=0), by="column", column="parcel", test=0.2)  # doctest: +SKIP
-    >>> list(parts)  # doctest: +SKIP
+    >>> parts = split_series(simulate_series(200, seed=0), by="column", column="parcel", test=0.2)
+    >>> list(parts)
     ['train', 'validation', 'test']
     """
     rule = Rule(seed, validation, test, folds, fold)

@@ -71,9 +71,9 @@ def simulate_crop_cube(
 
     Example:
 
-    >>> cube, fields = simulate_crop_cube(seed=0, size=64)  # doctest: +SKIP
-    >>> dict(cube.sizes), list(fields.columns)  # doctest: +SKIP
-    ({'time': 41, 'y': 64, 'x': 64}, ['parcel', 'crop', 'geometry'])
+    >>> cube, fields = simulate_crop_cube(seed=0, size=64)
+    >>> dict(cube.sizes), list(fields.columns)
+    ({'time': 42, 'y': 64, 'x': 64}, ['parcel', 'crop', 'geometry'])
     """
     import geopandas
 

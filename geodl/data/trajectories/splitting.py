@@ -42,8 +42,8 @@ def split_trajectories(
 
     Example:
 
-    >>> parts = split_trajectories(simulate_trajectories("lorenz63", seed=0), validation=0.2)  # doctest: +SKIP
-    >>> [len(parts["train"][0]), len(parts["validation"][0])]  # doctest: +SKIP
+    >>> parts = split_trajectories(simulate_trajectories("lorenz63", seed=0), validation=0.2)
+    >>> [len(parts["train"][0]), len(parts["validation"][0])]
     [1601, 400]
     """
     # Sequences are split by their dates, to the second; here a second stands for a row.
