@@ -6,7 +6,7 @@ PEER := .venv-peers/bin
 PEERS := .venv-peers/.installed
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: demo test test-slow test-peers lint format bench wheel lock lock-peers clean
+.PHONY: demo test test-slow test-peers lint format docs bench wheel lock lock-peers clean
 
 demo: $(INSTALLED)
 	$(BIN)/geodl demo segmentation --overwrite
@@ -32,6 +32,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site, in site/; a broken link is an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 # Half an hour on two cores that do nothing else; each waits until the machine is quiet. See docs/benchmarks.md.
 bench: $(PEERS)
@@ -83,4 +87,4 @@ $(PEERS): requirements-peers.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-peers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,7 +36,7 @@ _EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
 """Extra → modules, and what for."""
 _RASTER_DRIVERS = ("GTiff", "COG", "VRT", "PNG", "JPEG", "JP2OpenJPEG")
 _VECTOR_DRIVERS = ("GPKG", "GeoJSON", "FlatGeobuf", "ESRI Shapefile")
-_SETTINGS = ("GEODL_", "KERAS_", "GDAL_", "PROJ_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "XLA_FLAGS", "TF_")
+_SETTINGS = ("GEODL_", "KERAS_", "GDAL_", "PROJ_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "XLA_FLAGS")
 _PROBE = """
 import json, time
 start = time.perf_counter()
@@ -56,6 +56,8 @@ def doctor(json: Told = None, quiet: Quiet = False) -> None:
 
     Exit code 2 says that something is missing which every command needs.
     """
+    # Before rasterio, which sets some itself.
+    settings = sorted((name, value) for name, value in os.environ.items() if name.startswith(_SETTINGS))
     answer = Answer(json, quiet=quiet)
     problems: list[str] = []
     answer.table("Versions", ("package", "version"), _versions())
@@ -64,7 +66,6 @@ def doctor(json: Told = None, quiet: Quiet = False) -> None:
     answer.table("Machine", ("property", "value"), _machine(), heading=False)
     answer.table("Formats", ("through", "here", "missing"), _formats(problems))
     answer.table("Extras", ("extra", "here", "for"), _extras())
-    settings = sorted((name, value) for name, value in os.environ.items() if name.startswith(_SETTINGS))
     if settings:
         answer.table("Settings in the environment", ("variable", "value"), settings)
     for problem in problems:
