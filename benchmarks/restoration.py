@@ -22,7 +22,7 @@ from harness import provenance, store
 from recipes import DATA, evaluate_run, train_run
 
 TRAIN = f"data.images={DATA / 'denoise' / 'train400'}"
-FINE, COARSE = ("B02", "B03", "B04", "B08"), ("B05", "B06", "B07", "B8A", "B11", "B12")
+FINE, COARSE = ("B04", "B03", "B02", "B08"), ("B05", "B06", "B07", "B8A", "B11", "B12")
 
 
 def bsd68(runs: Path) -> dict[str, Any]:
