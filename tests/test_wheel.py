@@ -24,6 +24,7 @@ def test_wheel_carries_recipes_cards_and_the_report(tmp_path: Path) -> None:
         for kind in ("pipelines", "datasets")
         for path in (ROOT / kind).glob("*.yaml")
     }
-    assert shipped
-    assert names >= {*shipped, "geodl/py.typed", "geodl/report/template.html"}
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "geodl" / "report" / "templates").iterdir()}
+    assert shipped and len(templates) >= 8
+    assert names >= {*shipped, "geodl/py.typed", *templates}
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]

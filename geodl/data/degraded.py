@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from geodl.data.places import Place
-from geodl.data.samples import DrawnSamples, Samples
+from geodl.data.samples import DrawnSamples, RegionSamples, Samples
+from geodl.data.source import Grid
 
 __all__ = ("Degradation", "DegradedSamples")
 
@@ -56,6 +57,10 @@ class DegradedSamples:
         values, _, weight = self._samples.read(index, rng)
         own = rng if self._seed is None else np.random.default_rng([self._seed, index])
         return self._degradation(values, weight, own)
+
+    def grid(self, index: int) -> Grid | None:
+        """Returns the grid of a window of the scene, see `RegionSamples.grid`; None where windows are drawn anew."""
+        return self._samples.grid(index) if isinstance(self._samples, RegionSamples) else None
 
     def place(self, index: int) -> Place:
         """Returns where the window lies; see `Samples`."""

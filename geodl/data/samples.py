@@ -14,7 +14,7 @@ from geodl.data.anchors import Anchors, find_anchors
 from geodl.data.augment import Augmentation, resize_labels, resize_values
 from geodl.data.labels import IGNORE, Labels
 from geodl.data.places import Place, boxes, locate
-from geodl.data.source import Source, Window, in_all_bands
+from geodl.data.source import Grid, Source, Window, in_all_bands
 from geodl.data.splits import Part, SceneSplit
 from geodl.data.windows import expand, intersects, partition, position_range, rectangles, to_window
 from geodl.errors import EmptyDataset, NoValidPixels
@@ -322,6 +322,11 @@ class RegionSamples:
         inside = (slice(row, row + window.height), slice(col, col + window.width))
         weight[inside] = y[inside] != IGNORE
         return x, y, weight
+
+    def grid(self, index: int) -> Grid:
+        """Returns the grid of a window with its context: of all that `read` gives."""
+        scene, window = self._windows[index]
+        return scene.source.grid.crop(expand(window, self._margin, scene.source.grid.shape))
 
     def place(self, index: int) -> Place:
         """Returns where the window lies, without its context; see `Samples`."""

@@ -41,8 +41,8 @@ _JUDGED = (ClassInfo(0, "told right", RIGHT), ClassInfo(1, "told wrong", WRONG))
 class Gridded(Protocol):
     """Samples that know where the pixels of each lie."""
 
-    def grid(self, index: int) -> Grid:
-        """Returns the grid of all that `read(index, …)` gives, context included."""
+    def grid(self, index: int) -> Grid | None:
+        """Returns the grid of all that `read(index, …)` gives, context included; None where that is not known."""
         ...
 
 
@@ -220,9 +220,9 @@ def _placed(
     columns, window = output
     height, width = (int(part.stop - part.start) for part in window)
     viewer = Viewer(title, layers, width, height, left=left, right=right)
-    if not isinstance(samples, Gridded):
+    grid = samples.grid(index) if isinstance(samples, Gridded) else None
+    if grid is None:
         return viewer
-    grid = samples.grid(index)
     pixel, finer = pixel_metres(grid), columns / grid.width
     size = None if pixel is None else (pixel[0] / finer, pixel[1] / finer)
     return dataclasses.replace(viewer, pixel=size, north=north_angle(grid, pixels=True))

@@ -286,6 +286,10 @@ def test_small_regions_are_one_window_with_context_around_it() -> None:
     assert x[0, 0].tolist() == [8, 0]
     assert weight[12:52, 10:40].all() and weight.sum() == 30 * 40
     assert samples.place(0).footprint.equals(shapely.box(10, 20, 40, 60))
+    grid = samples.grid(0)
+    assert grid.shape == (64, 52)
+    # Its upper left pixel is pixel (8, 0) of the scene, of one unit.
+    assert grid.transform @ (0, 0) == made((100, 100)).source.grid.transform @ (0, 8)
 
 
 def test_invalid_pixels_are_not_scored() -> None:
