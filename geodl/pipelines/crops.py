@@ -38,7 +38,7 @@ from geodl.pipelines.networks import build_network
 from geodl.pipelines.season import early_season, importance, season_figures
 from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.recipe import CropsRecipe, Recipe
-from geodl.report.figures import confusion_figure, to_png
+from geodl.report.figures import to_png
 from geodl.report.told import told_figure
 from geodl.training.compute import use_jit
 
@@ -210,16 +210,12 @@ class Crops(Pipeline):
         }
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
-        """Draws the confusion matrix, profiles, the curve over the season, importance and calibration."""
+        """Draws held-out series, profiles of the classes, the curve over the season, importance and calibration."""
         assert isinstance(samples, SeriesSamples)
-        confusion = confusion_figure(
-            np.array(evaluation.details["confusion"]), evaluation.details["classes"], told="class told by the network"
-        )
         return {
             "Held-out series, chosen by the probability of their true class": _told(
                 call, samples, contract, seed=self.recipe.seed
             ),
-            "What became of the series of each class": to_png(confusion),
             **season_figures(samples, contract, evaluation.details),
         }
 

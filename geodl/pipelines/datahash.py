@@ -53,18 +53,15 @@ def data_identity(data: Data) -> DataIdentity:
     It covers, key by key of the recipe (`images`, `labels`, …), each local file: its name relative to the folder that
     all files of the key have in common, its size, and its content; of more than 1 GiB in all the first and the last
     MiB of each file only. Hidden files and the sidecars `.aux.xml` and `.ovr` are left out, as programs write them
-    unasked. Files at addresses and STAC searches are covered by their words alone, without keys and signatures. A data
-    set named by its card is covered by the card, which holds the digests of its files, or the seeds that it is
-    computed from.
+    unasked; of files that may not be read the name and the size count. Files at addresses and STAC searches are
+    covered by their words alone, without keys and signatures. A data set named by its card is covered by the card,
+    which holds the digests of its files, or the seeds that it is computed from.
 
     Args:
         data: section of a recipe.
 
     Returns:
         The identity. It is the same on two machines with the same files, whatever folders they lie in.
-
-    Raises:
-        OSError: a file cannot be read.
 
     Example:
         >>> data_identity(Data()).covers
@@ -78,7 +75,6 @@ def data_identity(data: Data) -> DataIdentity:
     digest, covers = hashlib.sha256(), []
     for key in named:
         base = _common_folder(local[key])
-        # The folder may be called otherwise elsewhere, but order must not hang on that.
         for name, path in sorted((_relative(path, base), path) for path in local[key]):
             _add(digest, "file", key, name, str(sizes[path]), _content(path, whole=whole))
         for word in words[key]:
@@ -119,11 +115,13 @@ def _files(item: str) -> Iterator[str]:
             yield os.path.abspath(path)
         for folder, inner, names in os.walk(path):
             # Zarr stores keep their headers in hidden files.
-            shown_all = ".zarr" in Path(folder).suffixes or any(part.endswith(".zarr") for part in Path(folder).parts)
-            inner[:] = [name for name in inner if shown_all or not name.startswith(".")]
+            everything = any(part.lower().endswith(".zarr") for part in Path(folder).parts)
+            inner[:] = [name for name in inner if everything or not name.startswith(".")]
             for name in names:
-                if (shown_all or not name.startswith(".")) and not name.lower().endswith(_SIDECARS):
-                    yield os.path.abspath(os.path.join(folder, name))
+                whole = os.path.abspath(os.path.join(folder, name))
+                counts = everything or not (name.startswith(".") or name.lower().endswith(_SIDECARS))
+                if counts and os.path.isfile(whole):
+                    yield whole
 
 
 def _common_folder(paths: list[str]) -> str:
@@ -135,13 +133,17 @@ def _relative(path: str, base: str) -> str:
 
 
 def _content(path: str, *, whole: bool) -> str:
-    with open(path, "rb") as file:
-        if whole:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        digest = hashlib.sha256(file.read(_END))
-        file.seek(max(os.path.getsize(path) - _END, 0))
-        digest.update(file.read(_END))
-        return digest.hexdigest()
+    try:
+        with open(path, "rb") as file:
+            if whole:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256(file.read(_END))
+            file.seek(max(os.path.getsize(path) - _END, 0))
+            digest.update(file.read(_END))
+            return digest.hexdigest()
+    except PermissionError:
+        # What was learnt from could be read; a stranger in its folder must not spoil a finished training.
+        return "unreadable"
 
 
 def _add(digest: Any, *words: str) -> None:

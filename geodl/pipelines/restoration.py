@@ -250,7 +250,7 @@ class Restoration(Pipeline):
             place = samples.place(index)
             metres = metres_per_pixel(contract.input, place, x[seen].shape[:2])
             metres = None if metres is None else metres / contract.output.scale
-            name = f"{why}: {place.name}" if why else place.name
+            name = f"{why}\n{place.name}" if why else place.name
             return Drawn(name, x[seen], y[whole], prediction[0][whole], scores.result(), metres)
 
         def psnr(index: int) -> float:

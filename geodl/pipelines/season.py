@@ -139,7 +139,10 @@ def _profiles(samples: SeriesSamples, contract: Contract) -> bytes:
             profiles[info.name] = (curves[0], curves[1], curves[2])
     colours = {info.name: info.colour for info in contract.output.classes}
     unit = contract.input.dim("time").unit
-    return to_png(profiles_figure(calendar, profiles, band=names[band], unit=unit, colours=colours))
+    shown = contract.input.bands[band]
+    named = f"{shown.name} ({shown.unit or 'no unit'})"
+    told = f"{100 * _QUANTILES[0]:g}–{100 * _QUANTILES[-1]:g} % of the series"
+    return to_png(profiles_figure(calendar, profiles, band=named, unit=unit, spread=told, colours=colours))
 
 
 def _shown_band(contract: Contract) -> str:

@@ -44,7 +44,7 @@ from geodl.pipelines.splitting import (
 from geodl.pipelines.task import Parts, Pipeline, Table
 from geodl.pipelines.viewing import class_viewer
 from geodl.recipe import ClassEntry
-from geodl.report.figures import confusion_figure, picture, samples_figure, to_png
+from geodl.report.figures import picture, samples_figure, to_png
 from geodl.report.layers import Viewer
 
 __all__ = ("PIPELINE", "Segmentation")
@@ -148,7 +148,7 @@ class Segmentation(Pipeline):
         }
 
     def figures(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> dict[str, bytes]:
-        """Draws held-out samples beside their maps, and the confusion matrix."""
+        """Draws held-out samples beside their maps, and where these are wrong."""
         rng = np.random.default_rng(self.recipe.seed)
 
         def mapped(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,17 +167,15 @@ class Segmentation(Pipeline):
             index, why = example.index, example.why
             x, y, best = mapped(index)
             place = samples.place(index)
-            names.append(f"{why}: {place.name}" if why else place.name)
+            names.append(f"{why}\n{place.name}" if why else place.name)
             metres.append(metres_per_pixel(contract.input, place, y.shape))
             cut = np.s_[:_LARGEST_SHOWN, :_LARGEST_SHOWN]
             images.append(picture(x[cut], [band.name for band in contract.input.bands]))
             truths.append(y[cut])
             maps.append(best[cut])
         shown = samples_figure(images, truths, maps, classes=contract.output.classes, names=names, metres=metres)
-        confusion = confusion_figure(np.array(evaluation.details["confusion"]), evaluation.details["classes"])
         return {
             "Held-out samples, chosen by the share of pixels that is right": to_png(shown),
-            "What became of the pixels of each class": to_png(confusion),
         }
 
     def layers(self, contract: Contract, call: Call, samples: Samples, evaluation: Evaluation) -> Viewer:

@@ -105,8 +105,8 @@ def panel_width(columns: int) -> float:
 
 def figure_of(columns: int, height: float, *, bar: bool = False) -> Figure:
     """Returns a figure `height` inches high, with room for so many panels beside each other and for a colour bar."""
-    width = columns * (panel_width(columns) + 0.09) + 0.2 + 0.75 * bar
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.06))
+    width = columns * (panel_width(columns) + 0.09) + 0.2 + 1.1 * bar
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.04 + 0.06 * bar, h_pad=0.06))
 
 
 def row_height(cut: tuple[slice, slice], columns: int) -> float:
@@ -133,9 +133,12 @@ def _score(metric: str, value: float) -> str:
 
 
 def shorten(name: str, inches: float) -> str:
-    """Returns a name without its middle, if it is longer than its place in small letters."""
+    """Returns a name, each line without its middle if that is longer than its place in small letters."""
     most = max(int(inches * 72 / 5), 7)
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 :]}"
+    return "\n".join(
+        line if len(line) <= most else f"{line[: most // 2]}…{line[len(line) - (most - 1) // 2 :]}"
+        for line in name.split("\n")
+    )
 
 
 def colour_bar(
@@ -169,7 +172,7 @@ def draw_difference(axes: Axes, difference: np.ndarray, label: str) -> np.ndarra
     scale = ScalarMappable(Normalize(-limit or -1.0, limit or 1.0), signed())
     painted = scale.to_rgba(np.ma.masked_array(largest, ~known), bytes=True)
     draw_raster(axes, painted, None)
-    which = "" if difference.shape[-1] == 1 else f", largest of {difference.shape[-1]} bands"
+    which = "" if difference.shape[-1] == 1 else f"\nlargest of {difference.shape[-1]} bands"
     colour_bar(axes, scale, f"{label}{which}", extend="both")
     return np.asarray(painted)
 

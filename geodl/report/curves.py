@@ -67,13 +67,14 @@ def learning_curves(
     Args:
         history: one row per epoch with `epoch`, `loss` and `val_<metric>`, as `geodl.training.History` keeps them; `step`,
             the steps done, is told where it is there.
-        monitor: metric whose best epoch is marked; without such a metric the last epoch is.
+        monitor: metric, with or without `val_`, whose best epoch is marked; without such a metric the last epoch is.
         mode: whether more of it is better, or less.
         units: of metrics, by name, where they have one that follows from the data.
 
     Example:
         >>> figure = learning_curves([{"epoch": 1, "step": 50, "loss": 0.7, "val_miou": 0.4}], monitor="miou")
     """
+    monitor = None if monitor is None else monitor.removeprefix("val_")
     epochs = np.array([row["epoch"] for row in history], float)
     names = [name for name in dict.fromkeys(key for row in history for key in row) if name.startswith("val_")]
     found = {name.removeprefix("val_"): _column(history, name) for name in names if "/" not in name}

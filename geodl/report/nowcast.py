@@ -75,7 +75,7 @@ def csi_figure(
         share = frequency[number]
         known = f", in {_percent(share)} of the pixels" if math.isfinite(share) else ""
         axes.set_title(f"> {threshold:g} mm/h{known}", fontsize=9)
-        name_axes(axes, "lead time (min)", "critical success index")
+        name_axes(axes, "lead time (min)", "critical success index (no unit)")
         _lead_ticks(axes, minutes)
         axes.label_outer()
         if number + columns >= len(thresholds):

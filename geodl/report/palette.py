@@ -106,7 +106,10 @@ def readable(colour: str) -> str:
     parts = np.array(to_rgb(colour))
     # Weights of ITU-R BT.709, of parts that are about as bright as their square says.
     bright = float(parts**2 @ (0.2126, 0.7152, 0.0722))
-    return colour if bright <= _BRIGHTEST else to_hex(parts * math.sqrt(_BRIGHTEST / bright))
+    if bright <= _BRIGHTEST:
+        return colour
+    red, green, blue = (parts * math.sqrt(_BRIGHTEST / bright)).tolist()
+    return to_hex((red, green, blue))
 
 
 def signed() -> Colormap:

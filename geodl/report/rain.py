@@ -153,7 +153,7 @@ def forecast_figure(
     columns = len(shown) + first
 
     tall = height_to_width(grid, observed.shape[-2:], within=WITHIN)
-    width = min(2.1, 14 / columns, 2.6 / tall)
+    width = min(2.1, 11 / columns, 2.6 / tall)
     around = 0.45 + 0.3 * bool(title) + 0.35 * (start is not None)
     figure = Figure(
         figsize=(columns * (width + 0.06) + 1.1, len(rows) * (width * tall + 0.06) + around),

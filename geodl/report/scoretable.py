@@ -135,7 +135,7 @@ def verdict(
 
     Example:
         >>> verdict("miou", "unet", {"miou": 0.75}, {"forest": {"miou": 0.5}})
-        'unet reaches a mean IoU of 0.750 on the held-out data; the best baseline, forest, 0.500: the network is ahead by 0.250.'
+        'unet reaches a mean IoU of 0.750 on the held-out data; the baseline, forest, 0.500: the network is ahead by 0.250.'
     """
     own = metrics.get(main, math.nan)
     if not math.isfinite(own):

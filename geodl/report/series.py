@@ -20,8 +20,6 @@ __all__ = ("early_season_figure", "profiles_figure")
 _TOGETHER = 6
 """Classes whose profiles can be told apart in one panel."""
 
-_BAND = "most series"
-
 Profile = tuple[Any, Any, Any]
 
 
@@ -31,6 +29,7 @@ def profiles_figure(
     *,
     band: str,
     unit: str = "day",
+    spread: str = "most series",
     colours: Mapping[str, str] | None = None,
     title: str = "",
 ) -> Figure:
@@ -44,6 +43,7 @@ def profiles_figure(
             was observed.
         band: its name, with a unit where it has one.
         unit: `day`: days of the year, and months are marked; "": positions.
+        spread: what lies between low and high, in words.
         colours: by class name, of which pale ones are darkened; default: colours that the colour-blind tell apart.
         title: above all panels.
 
@@ -70,7 +70,7 @@ def profiles_figure(
         for k, name in enumerate(found)
     }
     draw = _draw_together if len(found) <= _TOGETHER else _draw_apart
-    figure = draw(when, found, looks, band=band, unit=unit)
+    figure = draw(when, found, looks, band=band, unit=unit, spread=spread)
     if title:
         figure.suptitle(title, fontsize=11, parse_math=False)
     return figure
@@ -123,7 +123,13 @@ def early_season_figure(
 
 
 def _draw_together(
-    days: np.ndarray, profiles: Mapping[str, np.ndarray], looks: Mapping[str, dict[str, Any]], *, band: str, unit: str
+    days: np.ndarray,
+    profiles: Mapping[str, np.ndarray],
+    looks: Mapping[str, dict[str, Any]],
+    *,
+    band: str,
+    unit: str,
+    spread: str,
 ) -> Figure:
     figure = line_figure(WIDTH, 4.0)
     axes = figure.subplots()
@@ -131,13 +137,19 @@ def _draw_together(
         _draw_profile(axes, days, values, looks[name], label=name)
     name_axes(axes, "", band)
     draw_season(axes, *_limits(days), unit=unit)
-    axes.set_xlabel(f"{axes.get_xlabel()}. Line: median; band: {_BAND}", fontsize=8)
+    axes.set_xlabel(f"{axes.get_xlabel()}. Line: median; band: {spread}", fontsize=8)
     figure.legend(loc="outside lower center", ncols=min(len(profiles), 4), fontsize=8, frameon=False)
     return figure
 
 
 def _draw_apart(
-    days: np.ndarray, profiles: Mapping[str, np.ndarray], looks: Mapping[str, dict[str, Any]], *, band: str, unit: str
+    days: np.ndarray,
+    profiles: Mapping[str, np.ndarray],
+    looks: Mapping[str, dict[str, Any]],
+    *,
+    band: str,
+    unit: str,
+    spread: str,
 ) -> Figure:
     columns = 4 if len(profiles) <= 16 else 5
     rows = math.ceil(len(profiles) / columns)
@@ -158,7 +170,7 @@ def _draw_apart(
     for column in range(columns):
         # Panels in the last row of a column keep their ticks even where the row below is not full.
         panels[(len(profiles) - 1 - column) // columns, column].tick_params(labelbottom=True)
-    figure.supxlabel(f"{named}. Line: median; band: {_BAND}; in grey the other classes", fontsize=8)
+    figure.supxlabel(f"{named}. Line: median; band: {spread}; in grey the other classes", fontsize=8)
     figure.supylabel(band, fontsize=9, parse_math=False)
     return figure
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 __all__ = ("Cell", "Sheet", "TableLike", "cell", "plain", "sheet")
 
-_NUMBER = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?")
+_NUMBER = re.compile(r"([-+−]?\d[\d,]*(?:\.\d+)?)\*?")
 _LISTED = 8
 """Most members of a list that are written out."""
 
@@ -63,6 +63,12 @@ class Sheet:
     """How to read it, in a sentence."""
 
     @property
+    def sortable(self) -> bool:
+        """Whether rows may change places: not where several have one name, and so belong to those above them."""
+        names = [row[0].text for row in self.rows]
+        return len(set(names)) == len(names) > 1
+
+    @property
     def numeric(self) -> tuple[bool, ...]:
         """Whether all cells of a column are numbers, by column."""
         return tuple(bool(self.rows) and all(row[k].numeric for row in self.rows) for k in range(len(self.columns)))
@@ -82,13 +88,14 @@ def sheet(table: TableLike) -> Sheet:
 
 
 def cell(value: object, *, best: bool = False) -> Cell:
-    """Returns the cell of a value; texts that are numbers, such as `1,200`, are sorted as such."""
+    """Returns the cell of a value; texts that are numbers, such as `1,200` or `0.5*`, are sorted as such."""
     if isinstance(value, Real) and not isinstance(value, bool):
         finite = math.isfinite(value)
         return Cell(plain(value), float(value) if finite else None, numeric=True, best=best)
     text = plain(value)
-    if _NUMBER.fullmatch(text):
-        return Cell(text, float(text.replace(",", "").replace("−", "-")), numeric=True, best=best)
+    number = _NUMBER.fullmatch(text)
+    if number:
+        return Cell(text, float(number[1].replace(",", "").replace("−", "-")), numeric=True, best=best)
     return Cell(text, numeric=text == "–", best=best)
 
 

@@ -54,11 +54,13 @@ def told_figure(
     first = min(float(when[np.isfinite(found).any(-1)].min(initial=when[0])) for when, found in zip(days, values))
     last = max(float(when[np.isfinite(found).any(-1)].max(initial=when[0])) for when, found in zip(days, values))
     margin = 0.02 * (last - first) or 1.0
+    # Units stand beside the names of the bands that have one.
+    named = bands[0] if len(bands) == 1 else "value" if any("(" in band for band in bands) else "value (no unit)"
     for axes, when, found, name in zip(panels, days, values, names):
         for style, band, column in zip(styles(min(len(bands), _BANDS)), bands, found.T):
             seen = np.isfinite(column)
             axes.plot(when[seen], column[seen], label=band, **{**style, "linewidth": 1.1, "markersize": 3.2})
-        name_axes(axes, "", "value" if len(bands) > 1 else bands[0])
+        name_axes(axes, "", named)
         axes.set_title(name, fontsize=9, loc="left", parse_math=False)
         draw_season(axes, first - margin, last + margin, unit=unit)
         axes.label_outer()

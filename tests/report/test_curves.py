@@ -37,7 +37,7 @@ def test_the_loss_and_the_metrics_of_the_whole_are_drawn():
 @pytest.mark.parametrize(("mode", "epoch"), [("max", 2), ("min", 3)])
 def test_the_epoch_that_was_kept_is_marked_in_every_panel(mode, epoch):
     found = rows(val_nrmse=[0.5, 0.9, 0.2, np.nan], val_vpt=[1.0, 2.0, 3.0, 4.0])
-    figure = learning_curves(found, monitor="nrmse", mode=mode)
+    figure = learning_curves(found, monitor="val_nrmse", mode=mode)
     assert marks(figure) == [epoch] * 3
     assert told(figure).startswith(
         f"epoch {epoch} was kept: {'highest' if mode == 'max' else 'lowest'} normalised RMSE"

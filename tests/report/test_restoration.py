@@ -109,7 +109,7 @@ def test_of_several_bands_the_largest_difference_is_drawn(rng):
     largest = np.array([row[np.abs(row).argmax()] for row in difference]).reshape(24, 24)
     limit = np.percentile(np.abs(largest), 99.5)
     assert differ(figure.axes[-1].images[0].get_array(), as_signed(largest, limit)) <= 1
-    assert figure.axes[-1].child_axes[0].get_ylabel() == "noisy − denoised (no unit), largest of 3 bands"
+    assert figure.axes[-1].child_axes[0].get_ylabel() == "noisy − denoised (no unit)\nlargest of 3 bands"
 
 
 def test_scale_bars_are_as_long_as_they_say(rng):
