@@ -35,7 +35,7 @@ format: $(INSTALLED)
 
 # The site, in site/; a broken link is an error.
 docs: $(INSTALLED)
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # Half an hour on two cores that do nothing else; each waits until the machine is quiet. See docs/benchmarks.md.
 bench: $(PEERS)

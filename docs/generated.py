@@ -173,18 +173,14 @@ def _command(command: Any, name: str) -> str:
         value = parameter.metavar or parameter.name.upper()
         if parameter.param_type_name == "argument":
             words.append(value)
-            rows.append(f"| `{_cell(value)}` | {_cell(parameter.help or '')} |")
+            rows.append(f"| `{value}` | {_cell(parameter.help or '')} |")
         else:
             flags = ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
-            rows.append(
-                f"| {flags}{'' if parameter.is_flag else f' `{_cell(value)}`'} | {_cell(parameter.help or '')} |"
-            )
+            rows.append(f"| {flags}{'' if parameter.is_flag else f' `{value}`'} | {_cell(parameter.help or '')} |")
     examples = re.findall(r"geodl [^\n]+", re.sub(r"\[/?(?:bold|dim|italic|cyan|green)\]", "", command.epilog or ""))
     shown = ["```sh\n" + "\n".join(example.strip() for example in examples) + "\n```"] if examples else []
     usage = " ".join([name, *words, "[OPTIONS]"])
-    return "\n\n".join(
-        [f"## {name}", f"`{_cell(usage)}`", inspect.cleandoc(command.help or ""), *shown, "\n".join(rows)]
-    )
+    return "\n\n".join([f"## {name}", f"`{usage}`", inspect.cleandoc(command.help or ""), *shown, "\n".join(rows)])
 
 
 def names(module: str) -> str:

@@ -11,6 +11,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geodl._quiet import settle
+
 if TYPE_CHECKING:
     from geodl import data, losses, metrics, models
     from geodl.inference.converted import Runtime
@@ -26,6 +28,10 @@ __all__ = ("__version__", "check", "data", "evaluate", "load", "losses", "metric
 
 _WALK = ("train", "evaluate", "check")
 _ROOMS = ("models", "losses", "metrics", "data")
+
+
+# What imports Keras by way of a room, in a notebook, is as quiet as a command is.
+settle()
 
 
 def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | Forecaster | Emulator | SeriesClassifier:
@@ -54,9 +60,6 @@ def load(path: str | Path, *, runtime: Runtime | None = None) -> Predictor | For
     >>> model = geodl.load("runs/a")
     >>> model.predict_file("scene.tif", "map.tif")
     """
-    from geodl._quiet import settle
-
-    settle()
     from geodl.bundle import read_bundle
     from geodl.inference.opening import open_predictor
 

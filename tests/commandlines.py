@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import typer
@@ -20,6 +21,11 @@ __all__ = ("called", "check_command", "in_markdown")
 _PLACEHOLDER = re.compile(r"[A-Z_]+|\$.*|.*\.ya?ml|…")
 
 
+@cache
+def _group() -> Any:
+    return typer.main.get_command(app)
+
+
 def in_markdown(text: str) -> list[list[str]]:
     """Returns the arguments of each call of geodl in a page: in fenced and indented blocks, and between backquotes."""
     text = re.sub(r"\s*\\\n\s*", " ", text)
@@ -33,18 +39,21 @@ def in_markdown(text: str) -> list[list[str]]:
 
 def called(line: str) -> list[str] | None:
     """Returns what a line tells geodl, or None where it does not call it."""
-    group: Any = typer.main.get_command(app)
-    found = re.search(rf"(?:^|[\s/])geodl ((?:{'|'.join(group.commands)})\b.*)", line)
-    # What follows the quotation that a call stands in is not the call's.
-    return (
-        shlex.split(found[1].partition("' ")[0] if line.count("'") % 2 else found[1], comments=True) if found else None
-    )
+    if "geodl " not in line:
+        return None
+    found = re.search(rf"(?:^|[\s/])geodl ((?:{'|'.join(_group().commands)})\b.*)", line)
+    if not found:
+        return None
+    try:
+        return shlex.split(found[1], comments=True)
+    except ValueError:
+        # The call stands in a quotation: what follows that is not the call's.
+        return shlex.split(found[1].partition("' ")[0].rstrip("'"), comments=True)
 
 
 def check_command(arguments: list[str]) -> None:
     """Refuses a command or an option that is not there, and a setting that is no key of the recipe."""
-    group: Any = typer.main.get_command(app)
-    command, rest = group.commands[arguments[0]], arguments[1:]
+    command, rest = _group().commands[arguments[0]], arguments[1:]
     while getattr(command, "commands", None) and rest:
         command, rest = command.commands[rest[0]], rest[1:]
     # A sentence may name a command with an option alone, or leave out what does not matter there.

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 
-from geodl.cli.app import app
-from geodl.cli.options import overrides
 from geodl.recipe import load_recipe
+from tests.commandlines import called, check_command
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "cloud.md"
@@ -52,14 +50,11 @@ def _jobs() -> list[Any]:
 
 def _commands() -> Iterator[list[str]]:
     """The arguments of every call of geodl."""
-    group: Any = typer.main.get_command(app)
-    call = re.compile(rf"(?:^|[\s/])geodl ((?:{'|'.join(group.commands)})\b.*)")
     blocks = [line for line in _text(PAGE).splitlines() if line.startswith("    ")]
     scripts = [line for path in FILES if path != PAGE for line in _text(path).splitlines()]
     for line in (*blocks, *scripts, *_spans()):
-        if found := call.search(line):
-            # What follows the quotation that a call stands in is not the call's.
-            yield shlex.split(found[1].partition("' ")[0], comments=True)
+        if (arguments := called(line)) is not None:
+            yield arguments
         if started := re.search(r"docker run .*? geodl:\w+ (.*)|sbatch .*?deploy/slurm\.sh (.*)", line):
             yield shlex.split(started[1] or f"train {started[2]}")
     for job in _jobs():
@@ -79,12 +74,7 @@ def test_all_commands_were_found() -> None:
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=shlex.join)
 def test_a_command_is_one_of_geodls_and_its_settings_are_keys_of_the_recipe(arguments: list[str]) -> None:
-    group: Any = typer.main.get_command(app)
-    command = group.commands[arguments[0]]
-    context = command.make_context(arguments[0], arguments[1:])
-    recipe = context.params.get("recipe", "$@")
-    if not recipe.startswith("$"):
-        load_recipe(recipe, overrides(context.params["settings"]), files=False)
+    check_command(arguments)
 
 
 def test_keys_that_sentences_name_are_keys_of_the_recipe() -> None:

@@ -17,6 +17,8 @@ from geodl.recipe.model import Recipe
 __all__ = ("fill", "lies_apart")
 
 _WHERE = ("images", "labels", "targets", "sequences", "series", "trajectories")
+_WITHOUT_LABELS = ("denoising", "superresolution")
+"""Pipelines whose scenes are their own truth: labels of the same data set say nothing to them."""
 
 
 def fill(recipe: Recipe) -> Recipe:
@@ -46,7 +48,9 @@ def fill(recipe: Recipe) -> Recipe:
         content.update(card.test)
     elif card.split is not None and "images" in content:
         content.setdefault("split", {"by": "official"})
-    if card.classes and recipe.pipeline == "segmentation":
+    if recipe.pipeline in _WITHOUT_LABELS:
+        content.pop("labels", None)
+    elif card.classes and recipe.pipeline == "segmentation":
         content.setdefault("classes", [entry.model_dump() for entry in card.classes])
     placed = {key: _placed(value, folder) if key in _WHERE else value for key, value in content.items()}
     official = None if card.split is None else functools.partial(official_scenes, card.split, folder)

@@ -76,7 +76,7 @@ def get(
         OutputUnwritable: no permission, or too little space.
 
     Example:
-        >>> get("simulated-lorenz63").folder.name  # doctest: +SKIP
+        >>> get("simulated-lorenz63").folder.name
         'simulated-lorenz63'
     """
     card = load_card(name)

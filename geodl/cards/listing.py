@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -86,7 +87,8 @@ def official_scenes(split: Mapping[Part, OfficialPart], folder: Path, scenes: Ma
             names = listed_names(folder / rule.listing, rule.column, rule.pattern)
             listed = {rule.scene.replace("{name}", name) for name in names}
         for name, path in scenes.items():
-            inside = PurePosixPath(Path(path).resolve().relative_to(folder.resolve()).as_posix())
+            # Links stay links: the card's patterns are of names in the folder, wherever these lead.
+            inside = PurePosixPath(Path(os.path.relpath(path, folder)).as_posix())
             by_pattern = any(fnmatch.fnmatchcase(str(inside), pattern) for pattern in rule.patterns)
             if by_pattern or inside.stem in listed or inside.name in listed or str(inside) in listed:
                 if name in parts:

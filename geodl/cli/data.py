@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ("data",)
 
-_LICENCE = 22
+_LICENCE = 16
 """Characters of a licence in the list."""
 _FILES = 12
 """Files that are listed."""

@@ -11,12 +11,12 @@ from geodl.data.rasterfile import RasterFile
 __all__ = ("PALETTE", "class_colour", "colours_of", "names_of")
 
 PALETTE = (
-    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999",
-    "#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255",
-    "#aa4499", "#dddddd", "#5c3a21", "#a6cee3", "#b2df8a", "#fdbf6f", "#6a3d9a", "#000000",
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#442200",
+    "#8800ee", "#222244", "#aaeeaa", "#8866ee", "#ee0044", "#4422aa", "#884466", "#00ee66",
+    "#440066", "#aa0088", "#226622", "#88aa66", "#aa0000", "#8888ee", "#224444", "#ee8844",
 )  # fmt: skip
-"""24 colours: the first seven are those of Okabe and Ito (2008), told apart with any kind of colour vision; then grey,
-those of Tol (2021), and others as far from them as can be."""
+"""24 colours: the first seven are those of Okabe and Ito (2008); each other one is as far as can be, with any kind of colour
+vision, from those before it, from white and from the grey of missing data."""
 
 
 def class_colour(position: int) -> str:

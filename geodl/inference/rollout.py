@@ -61,7 +61,7 @@ class FreeRun:
     Example:
 
     >>> run = FreeRun(call, states, steps=5000, step=0.01, longest=0.01, memory=2**28)
-    >>> last = [piece.states[:, -1] for piece in run][-1]
+    >>> last = [piece.states[:, -1] for piece in run.pieces()][-1]
     """
 
     def __init__(

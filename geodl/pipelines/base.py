@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,15 @@ class Run:
     """Where the run lives, as it was asked for: the folder, or an address on object storage, of which it is a copy."""
     first: bool = True
     """Whether this process is the first, or only, worker: the one that wrote the run."""
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items() if "/" not in name)
+        return f"<Run {self.address or self.path}: {scores or 'no scores'}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        scores = "" if self.evaluation is None else self.evaluation._repr_html_()
+        return f"<p>Run: <code>{escape(self.address or str(self.path))}</code></p>{scores}"
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ from geodl.pipelines.task import Parts, Pipeline, Table, open_pipeline
 from geodl.recipe import Recipe
 from geodl.training.compute import precision_scope
 from geodl.training.distribution import seed_everything
-from geodl.training.fit import compile_for_training
+from geodl.training.fit import compile_for_training, first_weights
 
 __all__ = ("CheckReport", "check")
 
@@ -33,6 +33,10 @@ class CheckReport:
 
     pipeline: str
     tables: tuple[Table, ...]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return "".join(table._repr_html_() for table in self.tables)
 
 
 def check(
@@ -112,5 +116,15 @@ def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple
     return (
         ("steps", f"{config.epochs} epochs × {config.steps_per_epoch} = {steps}"),
         ("training time", f"about {3 * min(seconds[1:]) * steps / 60:.0f} min on this machine, from one timed batch"),
+        *(
+            [
+                (
+                    "first weights in the average",
+                    f"{100 * first_weights(config):.0f} %: too few steps for train.optimizer.ema",
+                )
+            ]
+            if first_weights(config) >= 0.05
+            else []
+        ),
         ("memory", f"about {memory / 2**30:.1f} GiB beyond the backend"),
     )

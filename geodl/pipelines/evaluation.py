@@ -44,6 +44,21 @@ class Evaluation:
     tables: tuple[Table, ...] = ()
     """Scores laid out as the pipeline shows them; not part of the JSON, as all that they tell is in `details`."""
 
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items() if "/" not in name)
+        beside = f"; beside {', '.join(self.baselines)}" if self.baselines else ""
+        return f"<Evaluation of {self.pipeline} on the {self.protocol.get('part', 'data')}: {scores}{beside}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scores of the whole beside the baselines', then those of each class or band."""
+        owners = {self.pipeline: self.metrics, **{name: other.metrics for name, other in self.baselines.items()}}
+        tables = []
+        for title, kept in (("Scores", False), ("Scores of each part", True)):
+            names = [name for name in self.metrics if ("/" in name) is kept]
+            rows = tuple((name, *(scores.get(name, float("nan")) for scores in owners.values())) for name in names)
+            tables += [Table(title, ("metric", *owners), rows)] if rows else []
+        return "".join(table._repr_html_() for table in (*tables, *self.tables))
+
     def to_json(self) -> dict[str, Any]:
         """Returns what `--json` writes; a metric that is undefined is null."""
         content = {
@@ -136,15 +151,18 @@ def evaluate(
         )
     if other_data and "data.dataset" not in changes:
         changes["data.dataset"] = None
+    if "data.images" in changes and "data.targets" not in changes:
+        # Second looks at the training scenes are none of these.
+        changes["data.targets"] = None
     dataset = changes.get("data.dataset", (bundle.recipe.get("data") or {}).get("dataset"))
     apart = named in (None, "test") and (other_data or named == "test") and lies_apart(dataset)
     if apart:
         changes.setdefault("data.part", "test")
     pipeline = open_pipeline(bundle.recipe, {"train.init": None, **changes})
     _check_settled(pipeline, bundle.recipe, changes)
+    wanted: Part | Literal["all"] | None = "all" if apart else named or ("all" if other_data else None)
     with stage("Reading the data"):
-        wanted = "all" if apart else named or ("all" if other_data else None)
-    samples, part = pipeline.held_out(bundle.contract, wanted)
+        samples, part = pipeline.held_out(bundle.contract, wanted)
     part = "test" if apart else part
     with stage(f"Scoring {bundle.path}"):
         evaluation = evaluate_samples(pipeline, bundle.contract, compile_network(bundle.network), samples, part)

@@ -24,6 +24,8 @@ from geodl.training.history import History
 
 __all__ = ("Training", "repeating", "run_report")
 
+_OF_DATA = ("rmse", "mae", "bias", "crps", "consistency")
+"""Scores whose unit is that of the data."""
 _KEYS = ("images", "labels", "targets", "sequences", "series", "trajectories")
 
 
@@ -122,7 +124,8 @@ def run_report(
         HTML.
     """
     held, rows = parts.test or parts.validation, outcome.rows
-    drawn = learning_curves(rows, monitor=pipeline.monitor, mode=pipeline.mode) if rows else None
+    units = _units(contract, evaluation)
+    drawn = learning_curves(rows, monitor=pipeline.monitor, mode=pipeline.mode, units=units) if rows else None
     curves = {} if drawn is None else {"Learning curves": to_png(drawn)}
     figures: Mapping[str, bytes] = {}
     viewer = None
@@ -131,7 +134,8 @@ def run_report(
         viewer = pipeline.layers(contract, call, held, evaluation)
     command, place = repeating(pipeline.recipe, run)
     named = {"training": parts.train, "validation": parts.validation, "test": parts.test}
-    split = split_map({part: samples for part, samples in named.items() if samples is not None})
+    axis = next((dim.unit for dim in contract.input.dims if dim.name == "time"), "")
+    split = split_map({part: samples for part, samples in named.items() if samples is not None}, time_unit=axis)
     scored = evaluation or Evaluation(pipeline.name, {}, {})
     return to_html(
         Report(
@@ -158,6 +162,15 @@ def run_report(
     )
 
 
+def _units(contract: Contract, evaluation: Evaluation | None) -> dict[str, str]:
+    """Units of the scores that have those of the data, by the scores' names."""
+    bands = {band.unit for band in contract.output.bands}
+    shared = bands.pop() if len(bands) == 1 else ""
+    units = dict.fromkeys(_OF_DATA, shared) if shared else {}
+    told = {} if evaluation is None else evaluation.details
+    return units | ({"vpt": str(told["unit"])} if "unit" in told else {})
+
+
 def repeating(recipe: Recipe, run: str) -> tuple[str, str]:
     """Returns the command that repeats a run, and where to type it.
 
@@ -169,7 +182,7 @@ def repeating(recipe: Recipe, run: str) -> tuple[str, str]:
         run: folder of the run, or its address.
 
     Example:
-        >>> repeating(Recipe(pipeline="segmentation"), "runs/a")[0]  # doctest: +SKIP
+        >>> repeating(Recipe(pipeline="segmentation"), "runs/a")[0]
         'geodl train recipe.yaml --output ../a-again'
     """
     backend = keras.backend.backend()

@@ -6,16 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from geodl.contract import Contract
+from geodl.data.files import is_local
 from geodl.data.opening import needs_bands, open_source
 from geodl.data.pixelsize import TOLERANCE, metres_per_pixel, to_pixel_size
 from geodl.data.resample import Resample
 from geodl.data.source import Source, one_time
+from geodl.data.undeclared import warn_of_nodata
 from geodl.errors import BandMismatch
 from geodl.inference.fitting import fit_source
 from geodl.recipe import Data
 
 __all__ = ("open_fitting", "open_scenes", "resampling")
 
+_LOOKED = 3
+"""Scenes that are looked at for nodata that is not stated; others of a data set are likely alike."""
 _ADVICE = (
     "Set data.resample to bilinear, or another method, to bring all scenes to one pixel size (data.resolution, or the "
     "first scene's)."
@@ -60,6 +64,9 @@ def open_scenes(
             metres = metres_per_pixel(first)
             step, unit = (step, unit) if metres is None else (metres, "metre")
         sources.append(to_pixel_size(source, step, unit, method=data.resample, tolerance=tolerance, advice=_ADVICE))
+    for source in sources[:_LOOKED]:
+        if all(is_local(path) for path in source.paths):
+            warn_of_nodata(source)
     return sources
 
 

@@ -27,7 +27,6 @@ from geodl.errors import RecipeError
 from geodl.inference.products import free_value
 from geodl.metrics.segmentation import SegmentationMetrics
 from geodl.models import UNet
-from geodl.pipelines.datasets import laid_out
 from geodl.pipelines.evaluation import Call, Evaluation
 from geodl.pipelines.examples import counted, metres_per_pixel, telling
 from geodl.pipelines.networks import build_network
@@ -96,9 +95,7 @@ class Segmentation(Pipeline):
     def held_out(self, contract: Contract, part: Part | Literal["all"] | None) -> tuple[Samples, str]:
         """Opens scenes as a trained network's contract asks; see `Pipeline.held_out`."""
         classes = contract.output.classes
-        official = self.recipe.data.dataset is not None and part == "test"
-        part = "all" if official else part
-        pairs = self._pairs("test" if part == "all" else "train")
+        pairs = self._pairs()
         sources = open_fitting([(name, spec) for name, spec, _ in pairs], contract, self.recipe.data)
         labels = [self._open_labels(label, source, classes) for (*_, label), source in zip(pairs, sources, strict=True)]
         if part == "all":
@@ -110,7 +107,7 @@ class Segmentation(Pipeline):
             part = "test" if "test" in parts_of(scenes) else "validation"
         if part == "train":
             scenes = [as_trained(scene) for scene in scenes if scene.split.trains]
-        return part_samples(scenes, "validation" if part == "validation" else "test"), "test" if official else part
+        return part_samples(scenes, "validation" if part == "validation" else "test"), part
 
     def network(self, parts: Parts) -> keras.Model:
         """Builds the U-Net; what the recipe leaves `auto` follows from the size of the labelled regions."""
@@ -182,13 +179,10 @@ class Segmentation(Pipeline):
         """Shows a held-out place: input, truth, map, error and confidence."""
         return class_viewer(contract, call, samples, seed=self.recipe.seed)
 
-    def _pairs(self, official: Literal["train", "test"] = "train") -> list[tuple[str, Any, str]]:
-        """Finds images with their labels; of a data set with a card, those of one official part."""
+    def _pairs(self) -> list[tuple[str, Any, str]]:
+        """Finds images with their labels."""
         data = self.recipe.data
         bands, resample = None if data.bands == "auto" else data.bands, resampling(data)
-        if data.dataset is not None:
-            files = laid_out(data.dataset)[official]
-            return pair(find_scenes(files.images), files.labels, bands=bands, resample=resample)
         for key, where, what in (
             ("images", data.images, "scenes"),
             ("labels", data.labels, "label rasters or polygons"),

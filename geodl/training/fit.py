@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from geodl.recipe import Train
     from geodl.storage import Storage
 
-__all__ = ("CHECKPOINTS", "LOG", "TABLE", "compile_for_training", "fit", "is_unfinished")
+__all__ = ("CHECKPOINTS", "LOG", "TABLE", "compile_for_training", "first_weights", "fit", "is_unfinished")
+
+_TOO_MUCH = 0.05
+"""Share of the first weights in their average from which it is worth a word."""
 
 CHECKPOINTS, LOG, TABLE = "checkpoints", "training.log", "log.csv"
 """Names of a folder and two files of a run."""
@@ -193,6 +196,12 @@ def _walk(
         display.note(f"Continues at step {history.step} of {total}.")
     else:
         display.note(f"Starts: {config.epochs} epochs of {config.steps_per_epoch} steps.")
+        kept = first_weights(config)
+        if kept >= _TOO_MUCH:
+            display.note(
+                f"So few steps leave {100 * kept:.0f} % of the weights that training begins with in their moving average "
+                f"(train.optimizer.ema {config.optimizer.ema:g}), which is what is kept. Train longer, or lower it to 0.9."
+            )
     line = Line(callbacks, model=model, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch)
     for leg in legs(history.step, epochs=config.epochs, steps_per_epoch=config.steps_per_epoch, breaks=breaks):
         if history.stopped:
@@ -218,6 +227,12 @@ def _walk(
     if not history.interrupted:
         pace = f", {display.rate}" if display.rate else ""
         display.note(f"Ends at step {history.step} of {total}; {history.executed} steps were done now{pace}.")
+
+
+def first_weights(config: Train) -> float:
+    """Returns the share that the first weights have in the moving average of the last ones, 0 to 1; 0 without one."""
+    ema = config.optimizer.ema
+    return 0.0 if ema is None else ema ** max(0, config.epochs * config.steps_per_epoch - 1)
 
 
 def compile_for_training(model: keras.Model, loss: keras.losses.Loss, config: Train) -> None:

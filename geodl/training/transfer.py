@@ -67,7 +67,7 @@ def transfer(
     Example:
         >>> report = transfer(bundle.network, network, bands=(["B02", "B03"], ["B03", "B08"]), classes=(old, new))
         >>> print(report)
-        22 of 22 layers taken over; new bands: B08
+        23 of 23 layers taken over; new bands: B08
     """
     pairs = _pairs(source, target)
     kernels = _band_maps(source, target, bands) if tuple(bands[0]) != tuple(bands[1]) else {}

@@ -78,7 +78,8 @@ def test_the_test_part_lies_apart(mine: str, carded: Callable[..., str]) -> None
 
 
 def test_a_data_set_serves_the_pipelines_of_its_card(mine: str) -> None:
-    assert load("denoising", dataset=mine).data.images == str(default_folder(mine) / "train/images")
+    data = load("denoising", dataset=mine).data
+    assert (data.images, data.labels) == (str(default_folder(mine) / "train/images"), None)
     with pytest.raises(RecipeError) as error:
         load("crops", dataset=mine)
     assert str(error.value) == "data.dataset: mine is for segmentation and denoising, not for crops."

@@ -23,4 +23,4 @@ def small_forest() -> Iterator[None]:
 def unscored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the scores and the report of runs of which only the weights are looked at."""
     monkeypatch.setattr(base, "_final_scores", lambda *arguments: None)
-    monkeypatch.setattr(base, "_report", lambda *arguments: "")
+    monkeypatch.setattr(base, "run_report", lambda *arguments, **named: "")

@@ -13,12 +13,12 @@ import rasterio
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 import geodl
+from geodl.cards.simulated import long_frame
 from geodl.data.samples import Samples
 from geodl.data.series import SeriesSamples, open_series
 from geodl.data.simulate import simulate_crop_cube, simulate_series
 from geodl.errors import BandMismatch, LabelsOutOfRange, RecipeError
 from geodl.pipelines.crops import Crops
-from geodl.pipelines.demos.crops import long_frame
 from geodl.pipelines.task import open_pipeline
 from tests.pipeline_case import PipelineCase
 

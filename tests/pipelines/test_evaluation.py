@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, jaccard_score
 import geodl
 from geodl.data.simulate.scenes import simulate_scene, write_scene
 from geodl.errors import OptionError, UnitMismatch
+from geodl.pipelines.evaluation import Evaluation
 
 pytestmark = pytest.mark.usefixtures("small_forest")
 
@@ -100,3 +101,12 @@ def test_data_of_another_unit_is_refused(run: Path, tmp_path: Path) -> None:
     other = {"data.images": str(tmp_path / "5.tif"), "data.labels": str(run.parent / "other_labels/5.tif")}
     with pytest.raises(UnitMismatch, match="percent"):
         geodl.evaluate(run, other)
+
+
+def test_scores_are_shown_short_in_notebooks_and_escaped() -> None:
+    baseline = Evaluation("segmentation", {"miou": 0.25}, {})
+    found = Evaluation("segmentation", {"miou": 0.5, "iou/<b>": 1.0}, {"part": "test"}, baselines={"forest": baseline})
+    assert repr(found) == "<Evaluation of segmentation on the test: miou 0.5; beside forest>"
+    shown = found._repr_html_()
+    assert "<td>miou</td><td>0.5</td><td>0.25</td>" in shown
+    assert "<td>iou/&lt;b&gt;</td><td>1</td><td>nan</td>" in shown

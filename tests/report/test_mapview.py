@@ -119,10 +119,7 @@ def test_values_of_the_scenes_bands_share_its_stretch(scene, tmp_path):
 
 def test_a_map_without_crs_has_pixels_but_no_areas(tmp_path):
     values = np.ones((20, 20), np.uint8)
-    pair = [
-        write(tmp_path / f"{k}.tif", values, crs=None, tags={"class_1": "a"})
-        for k in (1, 2)
-    ]
+    pair = [write(tmp_path / f"{k}.tif", values, crs=None, tags={"class_1": "a"}) for k in (1, 2)]
     page = map_page(*pair)
     assert "no CRS" in page and "(ha)" not in page and "data-pixel" not in page.split("<script>")[0]
 

@@ -25,6 +25,7 @@ VISION = {
 OKABE_ITO = PALETTE[:7]
 SETS = {
     "default classes": (OKABE_ITO, 15),
+    "all default classes": (PALETTE, 13),
     "simulated land cover": ([info.colour for info in CLASSES], 15),
     "simulated crops": ([info.colour for info in CROPS], 13),
     "methods": ([NETWORK, *METHODS], 15),

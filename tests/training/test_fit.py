@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from geodl.errors import BackendUnavailable, CheckpointMismatch, OptionError, SourceUnreadable, TrainingDiverged
+from geodl.recipe import Optimizer, Train
 from geodl.training.checkpoint import Checkpoints
-from geodl.training.fit import fit, is_unfinished
+from geodl.training.fit import first_weights, fit, is_unfinished
 from geodl.training.weights import values_of
 from tests.training import tiny_run
 from tests.training.tiny_run import At, Batches, arrays, run, train
@@ -322,3 +323,12 @@ def test_half_precision_scales_the_loss(tmp_path: Path) -> None:
     _, history = run(tmp_path, model=model, config=train(epochs=1, steps_per_epoch=2))
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert np.isfinite(history.rows[0]["loss"])
+
+
+def test_the_first_weights_share_in_the_average_is_that_of_the_recursion() -> None:
+    config = Train(epochs=2, steps_per_epoch=60, optimizer=Optimizer(name="sgd", learning_rate=0.1, ema=0.99))
+    average, weights = 1.0, [1.0] + [0.0] * 119  # Keras begins the average with the first step's weights.
+    for weight in weights[1:]:
+        average = 0.99 * average + 0.01 * weight
+    assert first_weights(config) == pytest.approx(average)
+    assert first_weights(config.model_copy(update={"optimizer": Optimizer(name="sgd", learning_rate=0.1)})) == 0

@@ -78,7 +78,17 @@ def test_lines_are_broken_between_words_on_a_narrow_terminal(tmp_path: Path) -> 
         console=Console(file=text, force_terminal=True, width=40, color_system=None),
     )
     display.end_epoch({"epoch": 100, "step": 200, "loss": 0.25, "val_boundary_f1": 0.75}, best=True)
-    assert text.getvalue().split() == "epoch 100/100 · loss 0.2500 · val_boundary_f1 0.7500 (best)".split()
+    assert text.getvalue().split() == [
+        "epoch",
+        "100/100",
+        "·",
+        "loss",
+        "0.2500",
+        "·",
+        "val_boundary_f1",
+        "0.7500",
+        "(best)",
+    ]
     assert max(map(len, text.getvalue().splitlines())) <= 40
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 
+from geodl.cards.simulated import long_frame
 from geodl.data.folds import PARTS
 from geodl.data.timecube import open_time_cube
 from geodl.pipelines.base import train
@@ -20,12 +21,11 @@ from geodl.report.series import early_season_figure, profiles_figure
 
 if TYPE_CHECKING:
     import geopandas as gpd
-    import pandas as pd
 
     from geodl.contract import ClassInfo
     from geodl.data.series.table import SeriesTable
 
-__all__ = ("long_frame", "show")
+__all__ = ("show",)
 
 _SEED = 0
 _YEARS = (2019, 2020)
@@ -85,30 +85,6 @@ def _write(folder: Path, series: Path, cube: Path, fields: Path) -> SeriesTable:
     return parts["train"]
 
 
-def long_frame(table: SeriesTable, part: str) -> pd.DataFrame:
-    """Writes a simulated table as a long one, as users have them: a row for each series and date, clouds in a column."""
-    import pandas as pd
-
-    assert table.years is not None and table.labels is not None
-    rows, dates = np.nonzero(np.isfinite(table.days))
-    first = (table.years - 1970).astype("datetime64[Y]").astype("datetime64[D]")
-    places = table.lonlat()
-    assert places is not None
-    columns: dict[str, Any] = {
-        "series": [f"{part}_{name}" for name in table.ids[rows]],
-        "date": first[rows] + (table.days[rows, dates].astype(int) - 1).astype("timedelta64[D]"),
-        **{band.name: table.values[rows, dates, k] for k, band in enumerate(table.bands)},
-        # Clouds are told by a column, as they are by a band of the cube.
-        "cloud": (~np.isfinite(table.values[rows, dates]).any(-1)).astype(np.uint8),
-        "crop": np.array([info.name for info in table.classes])[table.labels[rows]],
-        "parcel": [f"{part}_{name}" for name in table.columns["parcel"][rows]],
-        "lon": places[rows, 0],
-        "lat": places[rows, 1],
-        "split": part,
-    }
-    return pd.DataFrame(columns)
-
-
 def _picture(
     cube: Path,
     fields: Path,
@@ -141,7 +117,8 @@ def _picture(
         grid=opened.grid,
         truth=_rasterised(gpd.read_file(fields), opened.grid, [info.name for info in classes]),
         confidence=confidence,
-        title=f"Crops of {_MAPPED}, told by seasons of {' and '.join(map(str, _YEARS))} (input: the clearest summer date)",
+        title=f"Crops of {_MAPPED}, told by seasons of {' and '.join(map(str, _YEARS))} "
+        "(input: B11, B08, B04 of the clearest summer date)",
     )
     early = evaluation.details["early_season"]
     scores = {"accuracy": early["accuracy"], "macro F1": early["macro_f1"]}
