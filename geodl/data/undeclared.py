@@ -31,9 +31,12 @@ def look_for_nodata(source: Source) -> tuple[int, float] | None:
     """
     dtypes = {np.dtype(band.dtype) for band in source.bands}
     stated = any(band.nodata is not None for band in source.bands)
-    if stated or len(dtypes) != 1 or not np.issubdtype(*dtypes, np.integer):
+    if stated or len(dtypes) != 1:
         return None
-    limit = np.iinfo(*dtypes)
+    (dtype,) = dtypes
+    if not np.issubdtype(dtype, np.integer):
+        return None
+    limit = np.iinfo(dtype)
     scale, offset = (np.array([getattr(band, name) for band in source.bands]) for name in ("scale", "offset"))
     found = dict.fromkeys(sorted({0, int(limit.min), int(limit.max)}), 0)
     seen = 0

@@ -9,6 +9,7 @@ from geodl.contract import Contract
 from geodl.data.files import is_local
 from geodl.data.opening import needs_bands, open_source
 from geodl.data.pixelsize import TOLERANCE, metres_per_pixel, to_pixel_size
+from geodl.data.raster import RasterSource
 from geodl.data.resample import Resample
 from geodl.data.source import Source, one_time
 from geodl.data.undeclared import warn_of_nodata
@@ -51,7 +52,10 @@ def open_scenes(
     sources: list[Source] = []
     for name, spec in scenes:
         bands = [band.name for band in sources[0].bands] if sources and see is None and needs_bands(spec) else named
-        source = one_time(open_source(spec, name=name, bands=bands, resample=resampling(data)))
+        opened = open_source(spec, name=name, bands=bands, resample=resampling(data))
+        if len(sources) < _LOOKED and isinstance(opened, RasterSource) and all(map(is_local, opened.paths)):
+            warn_of_nodata(opened)
+        source = one_time(opened)
         source = source if see is None else see(source)
         expected = [band.name for band in (sources or [source])[0].bands]
         if [band.name for band in source.bands] != expected:
@@ -64,9 +68,6 @@ def open_scenes(
             metres = metres_per_pixel(first)
             step, unit = (step, unit) if metres is None else (metres, "metre")
         sources.append(to_pixel_size(source, step, unit, method=data.resample, tolerance=tolerance, advice=_ADVICE))
-    for source in sources[:_LOOKED]:
-        if all(is_local(path) for path in source.paths):
-            warn_of_nodata(source)
     return sources
 
 

@@ -82,7 +82,7 @@ def _lines(truth: np.ndarray, learned: np.ndarray, *, variables: Sequence[str], 
     figure = line_figure(WIDTH, 4.2 if size > 1 else 2.6)
     if size == 3:
         # Axes in space have wide margins of their own, to which a layout engine would add others.
-        figure = Figure(figsize=(WIDTH, 4.3), layout="none")
+        figure = Figure(figsize=(WIDTH, 4.3), layout="none")  # type: ignore[arg-type]
         figure.subplots_adjust(left=0, right=0.96, bottom=0.07, top=0.92, wspace=0.04)
     space: dict[str, Any] = {"projection": "3d", "computed_zorder": False} if size == 3 else {}
     panels = figure.subplots(1, 2, sharex=size < 3, sharey=size < 3, subplot_kw=space)
