@@ -139,6 +139,11 @@ def _scenes() -> dict[str, Any]:
     }
 
 
+def _parts() -> dict[str, Any]:
+    samples = _scenes()["samples"]
+    return {"parts": SimpleNamespace(train=samples, validation=samples)}
+
+
 def _tiles() -> dict[str, Any]:
     from tests.data.fakes import utm_grid
 
@@ -201,6 +206,7 @@ _GIVEN: Mapping[str, Callable[[], dict[str, Any]]] = {
     "geodl.data.lattice": lambda: {"grid": _GRID},
     "geodl.data.mosaic": lambda: _run("a"),
     "geodl.data.samples": _scenes,
+    "geodl.report.splitmap": _parts,
     "geodl.data.series": _series,
     "geodl.data.series.augmentation": lambda: _series(2),
     "geodl.data.splits": _tiles,

@@ -101,7 +101,7 @@ def readable(colour: str) -> str:
 
     Example:
         >>> readable("#0072b2"), readable("#f0e442")
-        ('#0072b2', '#b4ab32')
+        ('#0072b2', '#b2a931')
     """
     parts = np.array(to_rgb(colour))
     # Weights of ITU-R BT.709, of parts that are about as bright as their square says.
