@@ -194,10 +194,20 @@ def test_the_pipeline_that_is_added_in_the_docs_works(tmp_path: Path) -> None:
     text, count = re.subn(r"(?m)^_NAMES = .*$", line, registry.read_text(encoding="utf-8"))
     registry.write_text(text, encoding="utf-8")
     assert count == 1
+    (row,) = [code.strip() for title, code in _blocks(page, "markdown") if title]
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "mkdocs.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    recipes = tmp_path / "docs" / "recipes.md"
+    text, count = re.subn(r"(?m)^(\| `crops`.*)$", rf"\1\n{row}", recipes.read_text(encoding="utf-8"))
+    recipes.write_text(text, encoding="utf-8")
+    assert count == 1
     tests = [path for path, _ in files if path.startswith("tests/")]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *tests]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    every_key = [*command[:6], "tests/test_docs.py::test_the_page_of_recipes_has_every_key"]
+    assert subprocess.run(every_key, cwd=tmp_path, env=environment, check=False).returncode == 0
     said = re.search(r"prints `(\d+ passed)`", page.read_text(encoding="utf-8"))
     assert said and said[1] in ran.stdout, ran.stdout
     linted = [sys.executable, "-m", "ruff", "check", *[path for path, _ in files if path.endswith(".py")]]

@@ -26,6 +26,7 @@ _VERSIONS = ("geodl", "keras", "tensorflow", "jax", "torch", "numpy", "xarray", 
 _EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "openvino": (("openvino",), "the fastest maps on processors"),
     "onnx": (("onnxruntime", "tf2onnx"), "geodl export --format onnx; fast maps"),
+    "cuda": (("nvidia.cudnn",), "NVIDIA GPUs with TensorFlow"),
     "jax": (("jax",), "KERAS_BACKEND=jax, training on several machines"),
     "cluster": (("distributed",), "geodl predict --cluster"),
     "s3": (("s3fs",), "runs and data at s3://"),
@@ -158,8 +159,15 @@ def _formats(problems: list[str]) -> Iterator[tuple[str, str, str]]:
 
 def _extras() -> Iterator[tuple[str, str, str]]:
     for extra, (modules, use) in _EXTRAS.items():
-        missing = [module for module in modules if find_spec(module) is None]
+        missing = [module for module in modules if not _is_here(module)]
         yield extra, "yes" if not missing else "no", use
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package that it would lie in
+        return False
 
 
 def _size(count: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from geodl.activity import stage
+from geodl.activity import duration, stage
 from geodl.data.batches import Batches
 from geodl.inference.runtime import activation_bytes, compile_network
 from geodl.pipelines.base import complete_contract, devices, initialise, refuse_leakage
@@ -115,7 +115,7 @@ def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple
     memory = 16 * weights + _KEPT * activation_bytes(network) * samples
     return (
         ("steps", f"{config.epochs} epochs × {config.steps_per_epoch} = {steps}"),
-        ("training time", f"about {3 * min(seconds[1:]) * steps / 60:.0f} min on this machine, from one timed batch"),
+        ("training time", f"about {duration(3 * min(seconds[1:]) * steps)} on this machine, from one timed batch"),
         *(
             [
                 (
@@ -126,5 +126,5 @@ def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple
             if first_weights(config) >= 0.05
             else []
         ),
-        ("memory", f"about {memory / 2**30:.1f} GiB beyond the backend"),
+        ("memory", f"about {memory / 2**20:,.0f} MiB beyond the backend"),
     )
