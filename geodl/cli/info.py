@@ -167,11 +167,28 @@ def _print_scene(to: Answer, name: str, spec: Any, contract: Contract | None) ->
         *_times(source),
         ("map of it", _map_size(grid.width * grid.height, contract)),
     ]
+    classes = _classes(source.paths[0]) if isinstance(source, RasterSource) and not several_grids else []
+    if classes:
+        rows = [row for row in rows if row[0] != "map of it"]
+        to.table(_title(source, spec), ("property", "value"), rows, heading=False)
+        to.table("Classes", ("value", "class", "colour"), classes)
+        return
     to.table(_title(source, spec), ("property", "value"), rows, heading=False)
     shown = [_band(band) for band in source.bands[:_BANDS]]
     to.table("Bands", ("band", "dtype", "unit", "scale", "offset", "nodata"), shown)
     if len(source.bands) > len(shown):
         to.line(f"… and {len(source.bands) - len(shown)} more bands.")
+
+
+def _classes(path: str) -> list[tuple[int, str, str]]:
+    """Value, name and colour of the classes of a map, or of labels, that name them; none of other files."""
+    from geodl.data.legend import colours_of, names_of
+    from geodl.data.rasterfile import RasterFile
+
+    file = RasterFile(path)
+    names = names_of(file) if len(file.bands) == 1 else {}
+    colours = colours_of(file) if names else {}
+    return [(value, name, colours.get(value, "–")) for value, name in sorted(names.items())]
 
 
 def _print_fit(to: Answer, spec: Any, contract: Contract, *, any_resolution: bool) -> bool:

@@ -222,3 +222,18 @@ def test_a_run_at_an_address_is_told_from_scenes(
     assert scene.output.rstrip().endswith("Fits.")
     assert missing.exit_code == 2
     assert "there is no such file" in missing.output
+
+
+def test_a_map_is_shown_by_its_classes(geodl_cli: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    with rasterio.open(path, "w", driver="GTiff", height=4, width=3, count=1, dtype="uint8", nodata=255) as file:
+        file.write(np.ones((1, 4, 3), np.uint8))
+        file.write_colormap(1, {1: (0, 114, 178, 255), 7: (213, 94, 0, 255)})
+        file.update_tags(1, class_1="water", class_7="built-up")
+    result = geodl_cli("info", path, "--json", tmp_path / "info.json")
+    rows = _rows(result.stdout)
+    assert result.exit_code == 0
+    assert ["1", "water", "#0072b2"] in rows and ["7", "built-up", "#d55e00"] in rows
+    assert not any("red" in row for row in rows)
+    classes = json.loads((tmp_path / "info.json").read_text())["tables"][1]
+    assert classes["rows"][0] == {"value": 1, "class": "water", "colour": "#0072b2"}
