@@ -18,7 +18,10 @@ def report(
         typer.Argument(metavar="MAP|RUN", help="A map to look at beside its scene; or a run, whose report is named."),
     ],
     scene: Annotated[
-        Path | None, typer.Option("--scene", metavar="FILE", help="The scene that the map was made of.")
+        Path | None,
+        typer.Option(
+            "--scene", metavar="FILE|FOLDER", help="The scene that the map was made of; a folder of its bands."
+        ),
     ] = None,
     truth: Annotated[
         Path | None, typer.Option("--truth", metavar="FILE", help="Labels to compare with: a raster, or polygons.")
@@ -48,9 +51,11 @@ def report(
         page = output or Path(what).with_suffix(".html")
         if page.exists() and not overwrite:
             raise OutputExists(page, "a file")
+        from geodl.data.opening import find_scenes
         from geodl.report.mapview import map_page
 
-        replace_text(page, map_page(what, scene, truth=truth, pixels=pixels))
+        bands = find_scenes(scene, stack=True)[0][1] if scene.is_dir() else scene
+        replace_text(page, map_page(what, bands, truth=truth, pixels=pixels))
     if quiet:
         typer.echo(page)
     else:

@@ -22,11 +22,21 @@ _ACROSS = 4
 """Methods whose names fit side by side."""
 
 
+_CONSOLES: dict[bool, Console] = {}
+
+
 def console(*, stderr: bool = False) -> Console:
-    """Returns a console on today's stdout or stderr; colours only on a terminal."""
+    """Returns the console of today's stdout or stderr; colours only on a terminal.
+
+    One for each stream: what is printed while a live line is shown has to go through the console that shows it.
+    """
     from rich.console import Console
 
-    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=False)
+    stream = sys.stderr if stderr else sys.stdout
+    stream = getattr(stream, "rich_proxied_file", stream)
+    if stderr not in _CONSOLES or _CONSOLES[stderr].file is not stream:
+        _CONSOLES[stderr] = Console(file=stream, highlight=False, soft_wrap=False)
+    return _CONSOLES[stderr]
 
 
 def number(value: object) -> str:

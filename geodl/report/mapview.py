@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +34,7 @@ _MOST_BANDS = 12
 
 def map_page(
     path: str | os.PathLike[str],
-    scene: str | os.PathLike[str],
+    scene: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     truth: str | os.PathLike[str] | None = None,
     pixels: int = 1400,
@@ -45,7 +46,7 @@ def map_page(
 
     Args:
         path: of a map, as `geodl predict` writes it, or any raster.
-        scene: that it was made of: a raster.
+        scene: that it was made of: a raster; or several of one band each, named by their files.
         truth: labels to compare a map of classes with: a raster, or polygons.
         pixels: rows and columns shown at most.
 
@@ -58,7 +59,7 @@ def map_page(
         OptionError: a truth for a map that has no classes.
         NoValidPixels: the map is empty.
     """
-    file, image = RasterFile(path), RasterFile(scene)
+    file, image = RasterFile(path), _Scene.open(scene)
     grid = screen_grid(file.grid, pixels)
     classes, areas = _classes(file)
     if truth is not None and not classes:
@@ -76,7 +77,7 @@ def map_page(
     else:
         layers = _value_layers(file, image, grid)
     viewer = Viewer(
-        f"{Path(file.path).name} on {Path(image.path).name}",
+        f"{Path(file.path).name} on {image.name}",
         tuple(layers),
         grid.width,
         grid.height,
@@ -113,16 +114,41 @@ def _indices(values: np.ndarray, classes: Sequence[ClassInfo]) -> np.ndarray:
     return np.where(known, table[np.where(known, values, 0).astype(np.int64)], -1)
 
 
-def _scene_layer(image: RasterFile, grid: Grid) -> Layer:
+class _Scene(NamedTuple):
+    """What a map was made of: a raster, or a raster of one band for each band."""
+
+    name: str
+    bands: tuple[str, ...]
+    files: tuple[RasterFile, ...]
+
+    @classmethod
+    def open(cls, scene: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> _Scene:
+        if isinstance(scene, str | os.PathLike):
+            file = RasterFile(scene)
+            return cls(Path(file.path).name, tuple(band.name for band in file.bands), (file,))
+        files = tuple(RasterFile(path) for path in scene)
+        names = tuple(Path(file.path).stem for file in files)
+        return cls(f"{names[0]} and {len(names) - 1} more", names, files)
+
+    def read(self, grid: Grid, bands: Sequence[int]) -> np.ndarray:
+        if len(self.files) == 1:
+            return read_decimated(self.files[0], grid, bands)
+        return np.concatenate([read_decimated(self.files[k], grid, [0]) for k in bands], axis=-1)
+
+    @property
+    def colormap(self) -> Mapping[int, tuple[int, ...]] | None:
+        return self.files[0].colormap if len(self.files) == 1 else None
+
+
+def _scene_layer(image: _Scene, grid: Grid) -> Layer:
     if image.colormap is not None:
-        indices = read_decimated(image, grid, [0], categorical=True)[..., 0]
+        indices = read_decimated(image.files[0], grid, [0], categorical=True)[..., 0]
         table = np.zeros((1 << 16, 4), np.uint8)
         for value, tint in image.colormap.items():
             table[value] = tint
         return picture_layer("scene", table[np.nan_to_num(indices).astype(np.int64)] * np.isfinite(indices)[..., None])
-    names = [band.name for band in image.bands]
-    chosen = _drawn(names)
-    return picture_layer("scene", picture(read_decimated(image, grid, chosen), [names[k] for k in chosen]))
+    chosen = _drawn(image.bands)
+    return picture_layer("scene", picture(image.read(grid, chosen), [image.bands[k] for k in chosen]))
 
 
 def _drawn(names: Sequence[str]) -> list[int]:
@@ -147,15 +173,15 @@ def _truth(truth: str | os.PathLike[str], grid: Grid, classes: Sequence[ClassInf
     return _indices(read_decimated(RasterFile(truth), grid, [0], categorical=True)[..., 0], classes)
 
 
-def _value_layers(file: RasterFile, image: RasterFile, grid: Grid) -> list[Layer]:
+def _value_layers(file: RasterFile, image: _Scene, grid: Grid) -> list[Layer]:
     """Layers of a map of values: pictures of one stretch where it has the scene's bands, else ramps of colours."""
-    names, seen = [band.name for band in file.bands], [band.name for band in image.bands]
+    names, seen = [band.name for band in file.bands], list(image.bands)
     chosen = _drawn(names)
     same = set(names) <= set(seen) and image.colormap is None
     if same and (len(chosen) > 1 or len(names) == 1):
         drawn = [names[k] for k in chosen]
         values = read_decimated(file, grid, chosen)
-        given = read_decimated(image, grid, [seen.index(name) for name in drawn])
+        given = image.read(grid, [seen.index(name) for name in drawn])
         ends = limits(colours(values, drawn))
         pairs = (("scene", given), ("map", values))
         return [picture_layer(name, paint(colours(picture, drawn), ends)) for name, picture in pairs]

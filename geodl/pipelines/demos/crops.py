@@ -59,6 +59,7 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
     paths = {
         "data": data,
         "run": run.path,
+        "report": run.path / "report.html",
         "map": made,
         "picture": drawing,
         "metrics": folder / "metrics.json",

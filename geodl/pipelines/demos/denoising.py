@@ -55,6 +55,7 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
     paths = {
         "data": folder / "data",
         "run": run.path,
+        "report": run.path / "report.html",
         "noisy": noisy,
         "map": clean,
         "noise": residual,

@@ -45,6 +45,7 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
     drawing.write_bytes(_picture(truth, forecast, evaluation, ceiling))
     paths = {
         "run": run.path,
+        "report": run.path / "report.html",
         "initial state": start,
         "forecast": made,
         "picture": drawing,

@@ -57,6 +57,7 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
     paths = {
         "data": folder / "data",
         "run": run.path,
+        "report": run.path / "report.html",
         "forecast": made,
         "animation": moving,
         "picture": drawing,

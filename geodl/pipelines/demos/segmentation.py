@@ -40,6 +40,7 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
     paths = {
         "data": folder / "data",
         "run": run.path,
+        "report": run.path / "report.html",
         "map": target,
         "picture": drawing,
         "metrics": folder / "metrics.json",

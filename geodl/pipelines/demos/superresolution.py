@@ -60,6 +60,7 @@ def show(folder: Path, *, overwrite: bool, progress: bool) -> DemoResult:
     paths = {
         "data": folder / "data",
         "run": run.path,
+        "report": run.path / "report.html",
         "low": coarse,
         "map": finer,
         "picture": drawing,

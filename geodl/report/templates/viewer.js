@@ -52,7 +52,10 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     const share = Number(part("swipe").value) / 100;
     divider.style.left = `${share * w}px`;
     panes.right.style.clipPath = `inset(0 0 0 ${share * w}px)`;
-    panes.right.style.opacity = String(Number(part("opacity").value) / 100);
+    const opacity = Number(part("opacity").value) / 100;
+    panes.right.style.opacity = String(opacity);
+    // What has no data on the right is not filled by the layer on the left.
+    panes.left.style.clipPath = opacity < 1 ? "" : `inset(0 ${(1 - share) * w}px 0 0)`;
     part("zoom").textContent = `${(100 * view.scale).toFixed(0)} %`;
     stage.dataset.scale = String(view.scale);
     if (bar) drawScale();
