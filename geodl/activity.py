@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-__all__ = ("Listener", "duration", "shown_by", "stage", "unheard")
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ("Listener", "console", "duration", "shown_by", "stage", "unheard")
 
 Listener = Callable[[str], AbstractContextManager[None]]
 """Is handed what begins, and left when that ends."""
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("geodl_listener", default=None)
+_CONSOLES: dict[bool, Console] = {}
+"""Of stderr (true) and of stdout."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Returns the console of today's stdout or stderr; colours only on a terminal.
+
+    One for each stream: what is printed while a live line is shown has to go through the console that shows it.
+    """
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    stream = getattr(stream, "rich_proxied_file", stream)
+    if stderr not in _CONSOLES or _CONSOLES[stderr].file is not stream:
+        _CONSOLES[stderr] = Console(file=stream, highlight=False, soft_wrap=False)
+    return _CONSOLES[stderr]
 
 
 @contextmanager

@@ -134,6 +134,9 @@ class PairingError(GeodlError):
         )
 
 
+_BANDS_OF_ONE = " If these files are bands of one scene, say so: --stack, in a recipe data.stack=bands."
+
+
 class BandMismatch(GeodlError):
     """A source has not the bands that a network (or the other scenes) needs."""
 
@@ -142,6 +145,7 @@ class BandMismatch(GeodlError):
             f"{where}: the bands do not fit. Expected {len(expected)}: {_listed(expected)}. "
             f"Received {len(received)}: {_listed(received)}. "
             "Give a source with these bands, or name them in the file (band descriptions) so that they can be found."
+            + (_BANDS_OF_ONE if len(received) == 1 < len(expected) else "")
         )
 
 

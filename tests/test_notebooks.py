@@ -120,3 +120,11 @@ def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     # A figure that only says its size was not drawn.
     assert not [data for data in drawn if "image/png" not in data and data.get("text/plain", "").startswith("<Figure")]
     assert not list(folder.iterdir()), "a notebook leaves files where it is run"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_text_is_no_heading(path: Path) -> None:
+    told = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    lines = [line for text in told for line in text.splitlines()]
+    assert sum(line.startswith("# ") for line in lines) <= 3
+    assert not [line for line in lines if line.startswith("# #")]

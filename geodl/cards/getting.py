@@ -54,6 +54,7 @@ def get(
     accept_licence: bool = False,
     parts: Collection[str] | None = None,
     progress: Progress | None = None,
+    remember: bool = True,
 ) -> Fetched:
     """Fetches a data set, or computes a simulated one. What is here stays; what was interrupted is continued.
 
@@ -65,6 +66,7 @@ def get(
         accept_licence: needed where the terms are restrictive; says that they were read and hold.
         parts: names of parts of the set (`Card.parts`); default: all.
         progress: is told the name of a file, its bytes that are here and all of them.
+        remember: let recipes find the set in this folder by its name.
 
     Returns:
         The folder, and what is unverified.
@@ -98,7 +100,8 @@ def get(
         new = work.simulate() if card.simulator is not None else work.fetch(parts)
         work.finish(parts)
         shutil.rmtree(folder / _PARTIAL, ignore_errors=True)
-    remember_folder(name, folder)
+    if remember:
+        remember_folder(name, folder)
     unverified = tuple(path for path, one in manifest.fetched.items() if not one.verified)
     return Fetched(name, folder, tuple(new), unverified)
 

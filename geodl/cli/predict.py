@@ -20,6 +20,8 @@ from geodl.errors import OptionError
 
 __all__ = ("predict",)
 
+_LAYERS = ("probabilities", "confidence", "entropy")
+
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder, or address, that geodl train wrote.")],
@@ -303,6 +305,10 @@ def predict(
             maps = model.predict_file(source, target, progress=progress, **options)
     for path in maps:
         answer.file("Map", path)
+        for layer in _LAYERS if not quiet else ():
+            beside = Path(path).with_suffix(f".{layer}.tif")
+            if options[layer] and beside.is_file():
+                answer.file(layer.capitalize(), beside)
     if vectorize is not None and maps:
         answer.file("Polygons", vectorize)
     answer.close()

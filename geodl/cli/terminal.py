@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geodl.activity import console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,23 +22,6 @@ __all__ = ("Answer", "console", "number", "print_evaluation", "print_table", "wr
 
 _ACROSS = 4
 """Methods whose names fit side by side."""
-
-
-_CONSOLES: dict[bool, Console] = {}
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Returns the console of today's stdout or stderr; colours only on a terminal.
-
-    One for each stream: what is printed while a live line is shown has to go through the console that shows it.
-    """
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    stream = getattr(stream, "rich_proxied_file", stream)
-    if stderr not in _CONSOLES or _CONSOLES[stderr].file is not stream:
-        _CONSOLES[stderr] = Console(file=stream, highlight=False, soft_wrap=False)
-    return _CONSOLES[stderr]
 
 
 def number(value: object) -> str:

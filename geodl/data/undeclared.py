@@ -58,11 +58,12 @@ def warn_of_nodata(source: Source) -> None:
     if found is not None:
         value, share = found
         _log.warning(
-            "%s: %.0f %% of the pixels looked at are %d in all bands, and the file states no nodata value; they are taken "
-            "for data. If they are none, say so: rio edit-info --nodata %d FILE.",
+            "%s: %.0f %% of the pixels looked at are %d%s, and the file states no nodata value; they are taken "
+            "for data. If they are none, say so, in a copy where the file must stay as it is: rio edit-info --nodata %d FILE.",
             source.name,
             100 * share,
             value,
+            " in all bands" if len(source.bands) > 1 else "",
             value,
         )
 

@@ -40,7 +40,7 @@ def laid_out(name: str, folder: Path | None = None) -> dict[str, SceneFolder]:
     """
     card = load_card(name)
     folder = default_folder(name) if folder is None else folder
-    get(name, folder)
+    get(name, folder, remember=False)
     return {
         part: SceneFolder(folder / content["images"], folder / content["labels"])
         for part, content in (("train", card.data), ("test", {**card.data, **card.test}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from geodl.recipe import Data
 
 __all__ = ("open_fitting", "open_scenes", "resampling")
 
+_LOG = logging.getLogger("geodl")
 _LOOKED = 3
 """Scenes that are looked at for nodata that is not stated; others of a data set are likely alike."""
 _ADVICE = (
@@ -67,8 +69,21 @@ def open_scenes(
         elif source.grid.unit != unit:
             metres = metres_per_pixel(first)
             step, unit = (step, unit) if metres is None else (metres, "metre")
+        if len(sources) == 1 and _are_bands(sources[0], source):
+            _LOG.warning(
+                "%s and %s have one band each, on one grid, and are taken for scenes of their own. If they are bands of one scene, "
+                "set data.stack=bands.",
+                sources[0].name,
+                source.name,
+            )
         sources.append(to_pixel_size(source, step, unit, method=data.resample, tolerance=tolerance, advice=_ADVICE))
     return sources
+
+
+def _are_bands(first: Source, second: Source) -> bool:
+    """Whether two scenes look like bands of one: other names of files, one band each, the same grid on the ground."""
+    lone = len(first.bands) == 1 == len(second.bands)
+    return lone and first.grid.crs is not None and first.grid == second.grid
 
 
 def open_fitting(scenes: Sequence[tuple[str, Any]], contract: Contract, data: Data) -> list[Source]:

@@ -118,6 +118,11 @@ def confusion_sheet(details: Mapping[str, Any]) -> Sheet | None:
     return Sheet(("true class", *classes, "in all"), tuple(rows), note=note)
 
 
+_OTHER_CLASSES = (
+    " The two means are over different classes: one that the held-out part lacks counts as 0 for who told it anywhere."
+)
+
+
 def verdict(
     main: str, owner: str, metrics: Scores, baselines: Mapping[str, Scores], *, where: str = "the held-out data"
 ) -> str:
@@ -156,7 +161,13 @@ def verdict(
     else:
         outcome = f"the network is {'ahead' if own == best else 'behind'} by {difference:.3f}{unit}"
     which = "the best baseline" if len(known) > 1 else "the baseline"
-    return f"{told}; {which}, {rival}, {known[rival]:.3f}{unit}: {outcome}."
+    others = "" if _members(metrics) == _members(baselines[rival]) else _OTHER_CLASSES
+    return f"{told}; {which}, {rival}, {known[rival]:.3f}{unit}: {outcome}.{others}"
+
+
+def _members(scores: Scores) -> set[str]:
+    """Classes (bands, thresholds) whose IoU is known, and so is in the mean."""
+    return {name for name, value in scores.items() if name.startswith("iou/") and math.isfinite(value)}
 
 
 def _best(name: str, values: Sequence[float]) -> float | None:

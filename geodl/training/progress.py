@@ -12,6 +12,7 @@ from typing import Self
 import rich.progress
 from rich.console import Console
 
+from geodl.activity import console as shared_console
 from geodl.activity import duration
 from geodl.errors import OutputUnwritable
 
@@ -44,7 +45,7 @@ class Progress:
         shown: bool = True,
         console: Console | None = None,
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or shared_console(stderr=True)
         self._epochs = epochs
         self._steps_per_epoch = steps_per_epoch
         self._batch_size = batch_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,15 @@ def test_labels_follow_the_image_onto_its_grid(tmp_path: Path) -> None:
     assert sum(parts.train.class_counts) > 0
     x, y, weight = parts.validation.read(0, np.random.default_rng(0))
     assert x.shape[:2] == y.shape[:2] == weight.shape[:2]
+
+
+def test_files_that_look_like_bands_of_one_scene_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = [(name, write(tmp_path / f"{name}.tif", names=("a",))) for name in ("B02", "B03", "B04")]
+    logger = logging.getLogger("geodl")
+    logger.addHandler(caplog.handler)
+    try:
+        open_scenes(found, Data())
+        open_scenes([found[0], ("c", write(tmp_path / "c.tif", names=("a",), size=41))], Data())
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert ["set data.stack=bands" in record.getMessage() for record in caplog.records] == [True]
