@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
 from geodl.baselines.pixels import log_probability, stratified_pixels
+from geodl.baselines.threads import own_warnings
 from geodl.data.samples import Samples
 from geodl.errors import NoValidPixels
 
@@ -50,7 +51,8 @@ class PixelForest:
         forest = RandomForestClassifier(
             self.trees, min_samples_leaf=self.leaf, n_jobs=-1, random_state=np.random.RandomState(seed % 2**32)
         )
-        self._forest = forest.fit(x, y)
+        with own_warnings():
+            self._forest = forest.fit(x, y)
         return self
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -62,7 +64,8 @@ class PixelForest:
         found = np.zeros((len(pixels), self.classes), np.float32)
         for start in range(0, len(pixels), _CHUNK):
             part = slice(start, start + _CHUNK)
-            found[part, self._forest.classes_] = self._forest.predict_proba(pixels[part])
+            with own_warnings():
+                found[part, self._forest.classes_] = self._forest.predict_proba(pixels[part])
         logits = np.full((*x.shape[:-1], self.classes), np.nan, np.float32)
         logits[valid] = log_probability(found)
         return logits

@@ -11,6 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from geodl.baselines.pixels import log_probability
+from geodl.baselines.threads import own_warnings
 from geodl.data.samples import Samples
 from geodl.errors import SeriesUnusable
 
@@ -130,11 +131,13 @@ class SeriesForest(SeriesBaseline):
 
     def _learn(self, values: np.ndarray, labels: np.ndarray, *, seed: int) -> None:
         chance = np.random.RandomState(seed % 2**32)
-        self._forest = RandomForestClassifier(self.trees, n_jobs=-1, random_state=chance).fit(_flat(values), labels)
+        with own_warnings():
+            self._forest = RandomForestClassifier(self.trees, n_jobs=-1, random_state=chance).fit(_flat(values), labels)
 
     def _probability(self, values: np.ndarray) -> np.ndarray:
         found = np.zeros((len(values), self.classes), np.float32)
-        found[:, self._forest.classes_] = self._forest.predict_proba(_flat(values))
+        with own_warnings():
+            found[:, self._forest.classes_] = self._forest.predict_proba(_flat(values))
         return found
 
 
