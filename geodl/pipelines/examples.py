@@ -64,20 +64,32 @@ def telling(count: int, score: Callable[[int], float], *, seed: int, looked: int
     return [Example(known[place], f"{name} {among}") for place, name in places.items()]
 
 
-def counted(weight: np.ndarray, scale: int = 1) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Returns the least window of the input, and of the output, that holds all pixels that count: no context.
+def counted(
+    weight: np.ndarray, scale: int = 1, *, least: int = 1, most: int | None = None
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Returns the least window of the input, and of the output, that holds all pixels that count.
 
     Args:
         weight: of the output, shape (height, width); all of it where nothing counts.
         scale: pixels of the output along one of the input.
+        least: pixels of the output along y and x that the window has at least, with context around what counts, if
+            there are as many.
+        most: that it has at most, about the middle.
+
+    Returns:
+        The window of the input and that of the output, each along y and x.
     """
-    cells = weight.reshape(weight.shape[0] // scale, scale, weight.shape[1] // scale, scale).max((1, 3)) > 0
-    spans = [np.flatnonzero(cells.any(axis)) for axis in (1, 0)]
-    (top, bottom), (left, right) = (
-        (span[0], span[-1] + 1) if len(span) else (0, size) for span, size in zip(spans, cells.shape, strict=True)
-    )
-    whole = slice(top * scale, bottom * scale), slice(left * scale, right * scale)
-    return (slice(top, bottom), slice(left, right)), whole
+    spans = []
+    for axis, size in enumerate(weight.shape):
+        found = np.flatnonzero((weight > 0).any(1 - axis)) // scale
+        first, last = (int(found[0]), int(found[-1]) + 1) if len(found) else (0, size // scale)
+        length = min(max(last - first, -(-least // scale)), size // scale)
+        if most is not None:
+            length = min(length, max(most // scale, 1))
+        start = min(max(0, (first + last - length) // 2), size // scale - length)
+        spans.append((start, start + length))
+    seen, whole = ([slice(start * step, end * step) for start, end in spans] for step in (1, scale))
+    return (seen[0], seen[1]), (whole[0], whole[1])
 
 
 def metres_per_pixel(eaten: ModelInput, place: Place, shape: tuple[int, int]) -> float | None:

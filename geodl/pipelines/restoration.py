@@ -41,6 +41,9 @@ from geodl.recipe import DenoisingRecipe, Scoring, SuperresolutionRecipe
 
 __all__ = ("Restoration", "as_output", "axes", "is_luma")
 
+_SHOWN = 96
+"""Rows and columns of a sample that is drawn, at least: with its surroundings where little of it is scored."""
+
 
 class Drawn(NamedTuple):
     """A held-out sample, restored."""
@@ -246,9 +249,10 @@ class Restoration(Pipeline):
             scores = self.metrics(contract.output)
             prediction = call(x[None])
             scores.update(y[None], prediction, weight[None], x=x[None])
-            seen, whole = counted(weight, contract.output.scale)
+            seen, whole = counted(weight, contract.output.scale, least=_SHOWN)
             place = samples.place(index)
-            metres = metres_per_pixel(contract.input, place, x[seen].shape[:2])
+            own, _ = counted(weight, contract.output.scale)
+            metres = metres_per_pixel(contract.input, place, x[own].shape[:2])
             metres = None if metres is None else metres / contract.output.scale
             name = f"{why}\n{place.name}" if why else place.name
             return Drawn(name, x[seen], y[whole], prediction[0][whole], scores.result(), metres)

@@ -48,6 +48,9 @@ from geodl.report.layers import Viewer
 
 __all__ = ("PIPELINE", "Segmentation")
 
+_SHOWN = 96
+"""Rows and columns of a sample that is drawn, at least: with its surroundings where little of it is scored."""
+
 _CELLS = 32
 """A typical region must be at least so many stem cells across: what a stem folds together it cannot tell apart."""
 _LARGEST_SHOWN = 512
@@ -151,7 +154,7 @@ class Segmentation(Pipeline):
         def mapped(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             x, y, weight = samples.read(index, rng)
             best = np.where(np.isfinite(x).all(-1), call(x[None])[0].argmax(-1), -1)
-            window, _ = counted(weight)
+            window, _ = counted(weight, least=_SHOWN)
             return x[window], np.where(weight > 0, y, -1)[window], best[window]
 
         def share_right(index: int) -> float:
@@ -165,7 +168,7 @@ class Segmentation(Pipeline):
             x, y, best = mapped(index)
             place = samples.place(index)
             names.append(f"{why}\n{place.name}" if why else place.name)
-            metres.append(metres_per_pixel(contract.input, place, y.shape))
+            metres.append(metres_per_pixel(contract.input, place, y[counted(y >= 0)[0]].shape))
             cut = np.s_[:_LARGEST_SHOWN, :_LARGEST_SHOWN]
             images.append(picture(x[cut], [band.name for band in contract.input.bands]))
             truths.append(y[cut])

@@ -15,6 +15,7 @@ from geodl.data.samples import Samples
 from geodl.data.source import Grid
 from geodl.inference.runtime import Call
 from geodl.physics.speckle import Unit, to_intensity
+from geodl.pipelines.examples import counted
 from geodl.report.comparison import colours, shared_ends
 from geodl.report.layers import Layer, Swatches, Viewer, class_layer, picture_layer, ramp_layer
 from geodl.report.mapreading import pixel_metres
@@ -28,6 +29,8 @@ __all__ = ("class_viewer", "forecast_viewer", "rain_layer", "restored_viewer")
 
 _LOOKED = 6
 """Held-out samples of which the richest is shown."""
+_LEAST = 128
+"""Rows and columns shown at least: what little is labelled is seen in its surroundings."""
 _MOST = 1200
 """Rows and columns shown at most, of maps of classes."""
 _MOST_PICTURE = 640
@@ -65,7 +68,7 @@ def class_viewer(contract: Contract, call: Call, samples: Samples, *, seed: int)
 
     index = max(drawn, key=worth)
     x, y, weight = samples.read(index, rng)
-    cut, _ = _counted(weight, 1, _MOST)
+    cut, _ = counted(weight, least=_LEAST, most=_MOST)
     logits = call(x[None])[0][cut]
     columns = x.shape[1]
     x, y, weight = x[cut], y[cut], weight[cut]
@@ -110,7 +113,7 @@ def restored_viewer(
     index = int(rng.integers(len(samples)))
     x, y, weight = samples.read(index, rng)
     scale = max(y.shape[0] // x.shape[0], 1)
-    whole, seen = _counted(weight, scale, _MOST_PICTURE)
+    seen, whole = counted(weight, scale, least=_LEAST, most=_MOST_PICTURE)
     bands, unit = [band.name for band in contract.output.bands], contract.output.bands[0].unit
     images: dict[str, np.ndarray] = {}
     # What is coarser, or has other bands, has no place among the layers.
@@ -182,18 +185,6 @@ def _difference(name: str, difference: np.ndarray, unit: str) -> Layer:
     known = np.abs(difference[np.isfinite(difference)])
     limit = float(np.percentile(known, 99)) if known.size else 1.0
     return ramp_layer(name, difference, ends=(-limit or -1.0, limit or 1.0), label=f"{name} ({unit})", colours=SIGNED)
-
-
-def _counted(weight: np.ndarray, scale: int, most: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The least window of the output, and of the input, that holds all pixels that count, cut to `most` about its middle."""
-    spans: list[tuple[slice, slice]] = []
-    for axis in (0, 1):
-        found = np.flatnonzero((weight > 0).any(1 - axis))
-        first, last = (found[0] // scale, found[-1] // scale + 1) if len(found) else (0, weight.shape[axis] // scale)
-        kept = min(last - first, max(most // scale, 1))
-        start = first + (last - first - kept) // 2
-        spans.append((slice(start * scale, (start + kept) * scale), slice(start, start + kept)))
-    return (spans[0][0], spans[1][0]), (spans[0][1], spans[1][1])
 
 
 def _placed(

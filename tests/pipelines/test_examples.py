@@ -59,6 +59,30 @@ def test_the_least_window_of_all_that_counts():
     assert counted(np.zeros((4, 4)))[0] == (slice(0, 4), slice(0, 4))
 
 
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    where=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    scale=st.sampled_from([1, 2, 3]),
+    least=st.integers(1, 60),
+)
+def test_context_is_added_within_the_sample(
+    shape: tuple[int, int], where: tuple[float, float], size: tuple[int, int], scale: int, least: int
+) -> None:
+    weight = np.zeros((shape[0] * scale, shape[1] * scale))
+    top, left = (int(share * side) for share, side in zip(where, weight.shape))
+    weight[top : top + size[0], left : left + size[1]] = 1
+    seen, whole = counted(weight, scale, least=least)
+    assert weight[whole].sum() == weight.sum()
+    for axis in (0, 1):
+        length = whole[axis].stop - whole[axis].start
+        assert whole[axis].start >= 0 and whole[axis].stop <= weight.shape[axis]
+        assert length >= min(least, weight.shape[axis])
+        assert (seen[axis].start * scale, seen[axis].stop * scale) == (whole[axis].start, whole[axis].stop)
+    smaller, _ = counted(weight, scale, least=least, most=scale)
+    assert all(part.stop - part.start == 1 for part in smaller)
+
+
 def eaten(step: float | None, unit: str) -> ModelInput:
     return ModelInput((Dim("y", step=step, unit=unit), Dim("x", step=step, unit=unit)), (Band("a"),))
 
