@@ -172,7 +172,7 @@ def _members(scores: Scores) -> set[str]:
 
 def _best(name: str, values: Sequence[float]) -> float | None:
     """The score to be marked; None where there is nothing to choose from."""
-    if len(values) < 2 or name in _NOT_COMPARED:
+    if len(values) < 2 or name in _NOT_COMPARED or not any(values):
         return None
     if name in _IDEAL:
         return min(values, key=lambda value: abs(value - _IDEAL[name]))
