@@ -11,6 +11,7 @@ from pyproj import CRS
 from geodl.contract import Band, ClassInfo, Contract, Dim, ModelInput, ModelOutput
 from geodl.data.places import Place
 from geodl.data.source import Grid
+from geodl.pipelines import viewing
 from geodl.pipelines.viewing import class_viewer, rain_layer, restored_viewer
 from geodl.report.palette import RIGHT, WRONG
 
@@ -67,7 +68,23 @@ def say_first(x: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.log([2.0, 1.0]), (*x.shape[:-1], 2))
 
 
-def test_classes_show_what_is_held_out_and_where_it_is_wrong(sample):
+@pytest.fixture
+def no_surroundings(monkeypatch):
+    monkeypatch.setattr(viewing, "_LEAST", 1)
+
+
+def test_what_little_is_held_out_is_shown_in_its_surroundings(sample):
+    contract = Contract("segmentation", ModelInput(DIMS, (Band("B02"),)), ModelOutput("classes", classes=CLASSES))
+    view = class_viewer(contract, say_first, Placed(*sample), seed=0)
+    found = {layer.name: pixels(layer) for layer in view.layers}
+    assert (view.height, view.width) == (12, 16)
+    # There the network says something, but there is no truth.
+    around = np.flatnonzero(~(sample[2] > 0).any(0))
+    assert found["prediction"][0, around, 3].all() and not found["truth"][:, around, 3].any()
+    assert not found["error"][:, around, 3].any()
+
+
+def test_classes_show_what_is_held_out_and_where_it_is_wrong(sample, no_surroundings):
     contract = Contract("segmentation", ModelInput(DIMS, (Band("B02"),)), ModelOutput("classes", classes=CLASSES))
     view = class_viewer(contract, say_first, Placed(*sample), seed=0)
     found = {layer.name: pixels(layer) for layer in view.layers}
@@ -85,7 +102,7 @@ def test_without_a_grid_there_is_no_scale(sample):
     assert view.pixel is None and view.north is None
 
 
-def test_finer_output_has_finer_pixels_and_the_same_window(sample):
+def test_finer_output_has_finer_pixels_and_the_same_window(sample, no_surroundings):
     x, _, weight = sample
     fine = weight.repeat(2, 0).repeat(2, 1)
     y = np.ones((24, 32, 1), np.float32) * np.linspace(0, 1, 32, dtype=np.float32)[:, None]
