@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geodl.cli.options import Overwrite, Quiet
+from geodl.cli.options import Overwrite, Quiet, Told
 
 __all__ = ("report",)
 
@@ -33,11 +33,12 @@ def report(
         int, typer.Option(metavar="N", min=64, max=4096, help="Rows and columns of the map shown at most.")
     ] = 1400,
     overwrite: Overwrite = False,
+    json: Told = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a page to look at a map beside its scene: zoom, swipe, legend, areas. Of a run: say where its report lies."""
     from geodl.bundle import REPORT, read_bundle, replace_text
-    from geodl.cli.terminal import console
+    from geodl.cli.terminal import Answer
     from geodl.errors import BundleError, OptionError, OutputExists
     from geodl.storage.address import is_address
 
@@ -56,8 +57,6 @@ def report(
 
         bands = find_scenes(scene, stack=True)[0][1] if scene.is_dir() else scene
         replace_text(page, map_page(what, bands, truth=truth, pixels=pixels))
-    if quiet:
-        typer.echo(page)
-    else:
-        size = page.stat().st_size / 1e6
-        console().print(f"Report: {page} ({size:.1f} MB); open it in a browser.", markup=False, soft_wrap=True)
+    answer = Answer(json, quiet=quiet)
+    answer.file("Report", page, f"{page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    answer.close()

@@ -1,5 +1,7 @@
 """`geodl report`: a page for a map, or where the report of a run lies."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,18 @@ def test_writes_a_page_and_says_where(rasters: tuple[Path, Path], tmp_path: Path
     again = call(rasters[0], "--scene", rasters[1], "--output", page)
     assert isinstance(again.exception, OutputExists)
     assert call(rasters[0], "--scene", rasters[1], "-o", page, "--overwrite", "-q").output.strip() == str(page)
+
+
+def test_the_scene_may_be_a_folder_of_its_bands(rasters: tuple[Path, Path], tmp_path: Path) -> None:
+    bands = tmp_path / "bands"
+    bands.mkdir()
+    for name in ("B02", "B03", "B04"):
+        shutil.copy(rasters[1], bands / f"{name}.tif")
+    page = tmp_path / "map.html"
+    told = tmp_path / "told.json"
+    assert call(rasters[0], "--scene", bands, "--output", page, "--json", told).exit_code == 0
+    assert "B02 and 2 more" in page.read_text(encoding="utf-8")
+    assert json.loads(told.read_text()) == {"files": [{"what": "Report", "path": str(page)}]}
 
 
 def test_the_page_lies_beside_the_map_unless_it_is_told(rasters: tuple[Path, Path]) -> None:
