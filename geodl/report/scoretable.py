@@ -147,7 +147,7 @@ def verdict(
         return ""
     name, unit = _WORDS.get(main, main), _UNITS.get(main, "")
     article = "an" if name[0] in "aeioSR" else "a"
-    told = f"{owner} reaches {article} {name} of {own:.3f}{unit} on {where}"
+    told = f"{owner} reaches {article} {name} of {_said(own)}{unit} on {where}"
     known = {other: scores[main] for other, scores in baselines.items() if math.isfinite(scores.get(main, math.nan))}
     if not known:
         return f"{told}. No baseline was scored beside it."
@@ -156,13 +156,18 @@ def verdict(
         return f"{told}."
     rival = min(known, key=lambda other: known[other] if main in _LESS_IS_BETTER else -known[other])
     difference = abs(own - known[rival])
-    if f"{difference:.3f}" == "0.000":
+    if _said(own) == _said(known[rival]):
         outcome = "the two are level"
     else:
-        outcome = f"the network is {'ahead' if own == best else 'behind'} by {difference:.3f}{unit}"
+        outcome = f"the network is {'ahead' if own == best else 'behind'} by {_said(difference)}{unit}"
     which = "the best baseline" if len(known) > 1 else "the baseline"
     others = "" if _members(metrics) == _members(baselines[rival]) else _OTHER_CLASSES
-    return f"{told}; {which}, {rival}, {known[rival]:.3f}{unit}: {outcome}.{others}"
+    return f"{told}; {which}, {rival}, {_said(known[rival])}{unit}: {outcome}.{others}"
+
+
+def _said(value: float) -> str:
+    """Three decimals; of what these would hide, three digits."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2e}"
 
 
 def _members(scores: Scores) -> set[str]:

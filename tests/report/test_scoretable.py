@@ -53,3 +53,8 @@ def test_rows_of_a_confusion_matrix_add_up():
 @pytest.mark.parametrize("details", [{}, {"classes": ["a"]}, {"classes": ["a"], "confusion": [[1, 2]]}], ids=str)
 def test_without_a_matrix_there_is_none(details):
     assert confusion_sheet(details) is None
+
+
+def test_small_scores_are_told_apart() -> None:
+    told = verdict("nrmse", "dynamics", {"nrmse": 1e-6}, {"ngrc": {"nrmse": 3e-5}})
+    assert "1.00e-06" in told and "3.00e-05" in told and "ahead by 2.90e-05" in told
