@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geodl.cli import completion
 from geodl.cli.examples import examples
 from geodl.cli.options import Quiet, Told
 from geodl.cli.terminal import Answer, console
@@ -23,7 +24,12 @@ _LICENCE = 16
 _FILES = 12
 """Files that are listed."""
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a data set, as geodl data list shows it.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of a data set, as geodl data list shows it.", autocompletion=completion.data_sets
+    ),
+]
 
 data = typer.Typer(
     name="data",

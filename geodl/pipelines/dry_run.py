@@ -19,7 +19,7 @@ from geodl.pipelines.task import Parts, Pipeline, Table, open_pipeline
 from geodl.recipe import Recipe
 from geodl.training.compute import precision_scope
 from geodl.training.distribution import seed_everything
-from geodl.training.fit import compile_for_training, first_weights
+from geodl.training.fit import TOO_MUCH, compile_for_training, first_weights
 
 __all__ = ("CheckReport", "check")
 
@@ -123,7 +123,7 @@ def _cost(pipeline: Pipeline, parts: Parts, network: keras.Model) -> tuple[tuple
                     f"{100 * first_weights(config):.0f} %: too few steps for train.optimizer.ema",
                 )
             ]
-            if first_weights(config) >= 0.05
+            if first_weights(config) >= TOO_MUCH
             else []
         ),
         ("memory", f"about {memory / 2**20:,.0f} MiB beyond the backend"),

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from geodl.recipe import Train
     from geodl.storage import Storage
 
-__all__ = ("CHECKPOINTS", "LOG", "TABLE", "compile_for_training", "first_weights", "fit", "is_unfinished")
+__all__ = ("CHECKPOINTS", "LOG", "TABLE", "TOO_MUCH", "compile_for_training", "first_weights", "fit", "is_unfinished")
 
-_TOO_MUCH = 0.05
+TOO_MUCH = 0.05
 """Share of the first weights in their average from which it is worth a word."""
 
 CHECKPOINTS, LOG, TABLE = "checkpoints", "training.log", "log.csv"
@@ -197,7 +197,7 @@ def _walk(
     else:
         display.note(f"Starts: {config.epochs} epochs of {config.steps_per_epoch} steps.")
         kept = first_weights(config)
-        if kept >= _TOO_MUCH:
+        if kept >= TOO_MUCH:
             display.note(
                 f"So few steps leave {100 * kept:.0f} % of the weights that training begins with in their moving average "
                 f"(train.optimizer.ema {config.optimizer.ema:g}), which is what is kept. Train longer, or lower it to 0.9."

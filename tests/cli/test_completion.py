@@ -31,8 +31,9 @@ def _offered(*words: str) -> list[str]:
         (("train", "segmentation", "--set", "train.ep"), "train.epochs="),
         (("train", "nowcasting", "--set", "clip."), "clip.leads="),
         (("demo", "cr"), "crops"),
+        (("data", "get", "simulated-l"), "simulated-lorenz63"),
     ],
-    ids=("command", "recipe", "key", "key-of-a-pipeline", "pipeline"),
+    ids=("command", "recipe", "key", "key-of-a-pipeline", "pipeline", "data-set"),
 )
 def test_tab_offers(words: tuple[str, ...], among: str) -> None:
     offered = _offered(*words)
